@@ -1,0 +1,24 @@
+"""Regularization recipes: one file a technique, named as on the command line; files with an underscore are their tools."""
+
+from recipes._recipe import Recipe, RecipeError, Step, StepSize, Task, UnfitError, compose
+from recipes._registry import Technique, build, find, register, techniques
+from recipes._slots import Slot, insert, slots, weights
+
+__all__ = [
+    "Recipe",
+    "RecipeError",
+    "Slot",
+    "Step",
+    "StepSize",
+    "Task",
+    "Technique",
+    "UnfitError",
+    "build",
+    "compose",
+    "find",
+    "insert",
+    "register",
+    "slots",
+    "techniques",
+    "weights",
+]

@@ -1,0 +1,66 @@
+"""Batch normalization whose statistics run over the whole batch, however many processes share it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from recipes._random import world
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over processes; its gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return _Sum.forward(ctx, grads[0])
+
+
+class BatchNorm(nn.Module):
+    """Batch normalization (Ioffe and Szegedy, 2015) of (N, C) or (N, C, H, W), synchronized among processes.
+
+    torch's own `SyncBatchNorm` works on GPUs only; this one is the same on every device, and with one process it is
+    `nn.BatchNorm1d` or `nn.BatchNorm2d` itself.
+
+    Args:
+        channels: C.
+        dims: 0 for (N, C), 2 for (N, C, H, W).
+        momentum: weight of the newest batch in the running statistics.
+    """
+
+    def __init__(self, channels: int, dims: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        kind = nn.BatchNorm2d if dims else nn.BatchNorm1d
+        self.norm = kind(channels, momentum=momentum)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and world() > 1:
+            return _synchronized(x, self.norm)
+        return self.norm(x)  # type: ignore[no-any-return]
+
+
+def _synchronized(x: Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
+    axes = [0, *range(2, x.ndim)]
+    shape = [1, -1, *[1] * (x.ndim - 2)]
+    mean = _Sum.apply(x.float().mean(axes)) / world()
+    centred = x.float() - mean.view(shape)
+    var = _Sum.apply(centred.square().mean(axes)) / world()
+    _update(norm, mean.detach(), var.detach(), world() * x.numel() // x.shape[1])
+    scale = norm.weight / (var + norm.eps).sqrt()
+    return (centred * scale.view(shape) + norm.bias.view(shape)).to(x.dtype)
+
+
+def _update(norm: nn.BatchNorm1d | nn.BatchNorm2d, mean: Tensor, var: Tensor, count: int) -> None:
+    assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean, norm.momentum or 0.0)
+    norm.running_var.lerp_(var * count / max(count - 1, 1), norm.momentum or 0.0)

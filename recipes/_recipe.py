@@ -1,0 +1,128 @@
+"""What a regularization recipe is, and the laws by which recipes compose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any, NamedTuple
+
+from lightning.pytorch import Callback
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+StepSize = Callable[[nn.Parameter], "Tensor | float"]
+"""Maps a parameter to the size of its last step: a scalar, or one value a coordinate (shaped like the parameter)."""
+
+
+class RecipeError(ValueError):
+    """A wrong recipe: one line that names the offending text and the valid choices."""
+
+
+class UnfitError(RecipeError):
+    """A recipe that cannot be applied to this dataset or network, with the reason."""
+
+
+class Step(NamedTuple):
+    """One training step, as a penalty sees it."""
+
+    x: Tensor
+    """Inputs after the recipe's `batch`: float32 (N, C, H, W) in pixel units of [0, 1], or (N, D) features."""
+    y: Tensor
+    """Targets after the recipe's `batch`: (N, K) probabilities."""
+    logits: Tensor
+    """(N, K) outputs of the network in training mode."""
+    progress: float
+    """Share of the training steps already done, in [0, 1)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a recipe may know of the dataset on which it is to train."""
+
+    kind: str = "image"
+    """`image` or `features`."""
+    keeps: frozenset[str] | None = None
+    """The transformations that keep this dataset's labels; `None`: all of them."""
+
+    def allows(self, transformation: str) -> bool:
+        return self.keeps is None or transformation in self.keeps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A bundle of optional functions: a recipe touches exactly what is not `None`.
+
+    The fields stand in the order in which a run reaches them.
+    """
+
+    model: Callable[[nn.Module], nn.Module] | None = None
+    """Surgery on the freshly initialized network; raises `UnfitError` where the network lacks what it needs."""
+    batch: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    """(x, y) -> (x, y) on the whole training batch, never in evaluation. y is an (N, K) matrix of probabilities."""
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    """(logits (N, K), y (N, K)) -> (N,) training losses, in place of the soft cross-entropy."""
+    penalty: Callable[[nn.Module, Step], Tensor] | None = None
+    """(network, step) -> scalar, added to the mean training loss."""
+    gradient: Callable[[nn.Module], None] | None = None
+    """Edits the gradients in place, after the backward pass and before the optimizer's step."""
+    optimizer: Callable[[Optimizer], Optimizer] | None = None
+    """Wraps or regroups the optimizer."""
+    project: Callable[[nn.Module, StepSize], None] | None = None
+    """Edits the weights in place after each optimizer step, knowing how large that step was."""
+    average: Callable[[], Callback] | None = None
+    """Makes the callback that keeps averaged weights, which are then the ones evaluated."""
+    callbacks: Callable[[], list[Callback]] | None = None
+    """Makes further Lightning callbacks, fresh for each run."""
+    spec: str = field(default="none", compare=False)
+    """The canonical spec, every default filled in."""
+
+    def __str__(self) -> str:
+        return self.spec
+
+
+def compose(recipes: Sequence[Recipe]) -> Recipe:
+    """Fold recipes, left to right, into one.
+
+    `model`, `batch`, `gradient`, `optimizer` and `project` run in order, `penalty` adds up, `callbacks` concatenate;
+    `loss` and `average` admit one.
+
+    Raises:
+        RecipeError: where two recipes both bring a `loss` or an `average`; it names both.
+    """
+    named = [recipe for recipe in recipes if recipe.spec != "none"]
+    return replace(reduce(_join, named, Recipe()), spec="+".join(r.spec for r in named) or "none")
+
+
+def _join(a: Recipe, b: Recipe) -> Recipe:
+    return Recipe(
+        model=_both(a.model, b.model, lambda f, g: lambda net: g(f(net))),
+        batch=_both(a.batch, b.batch, lambda f, g: lambda x, y: g(*f(x, y))),
+        loss=_only_one("loss", a, b),
+        penalty=_both(a.penalty, b.penalty, lambda f, g: lambda net, step: f(net, step) + g(net, step)),
+        gradient=_both(a.gradient, b.gradient, _in_turn),
+        optimizer=_both(a.optimizer, b.optimizer, lambda f, g: lambda optimizer: g(f(optimizer))),
+        project=_both(a.project, b.project, _in_turn),
+        average=_only_one("average", a, b),
+        callbacks=_both(a.callbacks, b.callbacks, lambda f, g: lambda: f() + g()),
+        spec=b.spec if a.spec == "none" else f"{a.spec}+{b.spec}",
+    )
+
+
+def _both(f: Any, g: Any, join: Callable[[Any, Any], Any]) -> Any:
+    return g if f is None else f if g is None else join(f, g)
+
+
+def _in_turn(f: Callable[..., None], g: Callable[..., None]) -> Callable[..., None]:
+    def run(*args: Any) -> None:
+        f(*args)
+        g(*args)
+
+    return run
+
+
+def _only_one(name: str, a: Recipe, b: Recipe) -> Any:
+    f, g = getattr(a, name), getattr(b, name)
+    if f is not None and g is not None:
+        raise RecipeError(f"{a.spec} and {b.spec} both set the {name}: a run can have only one")
+    return f if g is None else g

@@ -1,0 +1,10 @@
+"""No regularization: the baseline of every table."""
+
+from recipes._recipe import Recipe
+from recipes._registry import register
+
+
+@register(family="baseline", paper="")
+def none() -> Recipe:
+    """No regularization: the baseline of every comparison, and the empty composition."""
+    return Recipe()

@@ -1,0 +1,287 @@
+"""The data module: one dataset, decoded and split once, then served from tensors on the training device.
+
+There is no `DataLoader` and no worker process: a batch is one gather from memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
+from torch import LongTensor, Tensor
+
+from datamodules._registry import TRANSFORMATIONS, Arrays, DataError, Dataset, datasets, find, register
+from datamodules._split import Parts, split
+
+__all__ = [
+    "TRANSFORMATIONS",
+    "Arrays",
+    "DataError",
+    "DataModule",
+    "Dataset",
+    "EvalLoader",
+    "Split",
+    "TrainLoader",
+    "clear_cache",
+    "datasets",
+    "epoch_order",
+    "find",
+    "register",
+    "shard",
+]
+
+
+class Split(NamedTuple):
+    """Rows of a dataset: x uint8 (N, C, H, W) or float32 (N, D), y int64 (N,)."""
+
+    x: Tensor
+    y: Tensor
+
+
+@final
+class DataModule(LightningDataModule):
+    """Serve a dataset to Lightning.
+
+    Args:
+        dataset: its name in the registry.
+        data_dir: where its files lie, or are downloaded to.
+        image_size: height and width in pixels, for datasets whose images can be resized.
+        train_size: training rows to keep, stratified; None keeps all. Smaller sizes are subsets of larger ones.
+        val_fraction: share of the training part held out for validation; None takes the dataset's own.
+        split_seed: keys the split.
+        seed: keys the order of the training batches.
+        batch_size: rows of a training step over all processes; at most the training split's size.
+        eval_batch_size: rows of an evaluation step on each process.
+
+    Attributes:
+        info, kind, keeps: the registry's entry.
+        classes, shape: class names; (C, H, W) or (D,).
+        splits, sizes: `train`, `val`, `test` and `train_probe`, which is part of `train` and as large as `val`.
+        mean, std: of the training split, float32: (C,) in units of [0, 1] pixels, or (D,); a zero std is 1.
+        fingerprint: sha256 over decoded data, labels, class names and the split.
+        batch_size: the size in use.
+
+    Raises:
+        DataError: an unknown dataset, an impossible size, missing or corrupt files.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        *,
+        data_dir: str | Path = "data",
+        image_size: int | None = None,
+        train_size: int | None = None,
+        val_fraction: float | None = None,
+        split_seed: int = 0,
+        seed: int = 0,
+        batch_size: int = 128,
+        eval_batch_size: int = 2048,
+    ) -> None:
+        super().__init__()
+        _check_least(image_size=(image_size, 1), split_seed=(split_seed, 0), seed=(seed, 0))
+        _check_least(batch_size=(batch_size, 1), eval_batch_size=(eval_batch_size, 1))
+        self.info = find(dataset)
+        self.kind, self.keeps = self.info.kind, self.info.keeps
+        data = _prepare(
+            dataset, Path(data_dir).expanduser().absolute(), image_size, train_size, val_fraction, split_seed
+        )
+        self.splits, self.classes, self.fingerprint = data.splits, data.classes, data.fingerprint
+        self.mean, self.std = data.mean, data.std
+        self.shape = tuple(data.splits["train"].x.shape[1:])
+        self.sizes = {name: len(rows.y) for name, rows in data.splits.items()}
+        self.batch_size, self.eval_batch_size, self.seed = min(batch_size, self.sizes["train"]), eval_batch_size, seed
+
+    def setup(self, stage: str) -> None:
+        """Move the data to the trainer's device, if there is a trainer."""
+        if self.trainer is not None:
+            device = self.trainer.strategy.root_device
+            self.splits = {name: Split(rows.x.to(device), rows.y.to(device)) for name, rows in self.splits.items()}
+
+    def train_dataloader(self) -> TrainLoader:
+        """Batches of the training split, the same on every process."""
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        return TrainLoader(self.splits["train"], self.batch_size, len(self.classes), self.seed, epoch)
+
+    def val_dataloader(self) -> list[EvalLoader]:
+        """This process's rows of the validation split and of the train probe."""
+        return [self.loader("val"), self.loader("train_probe")]
+
+    def loader(self, name: str) -> EvalLoader:
+        """This process's rows of a split, in order."""
+        rank, world = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        return EvalLoader(shard(self.splits[name], rank, world), self.eval_batch_size)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch itself: `setup` put the data on the device."""
+        return batch
+
+
+@final
+@dataclass
+class TrainLoader:
+    """An epoch of training batches: every step sees exactly `batch_size` rows, the remainder waits for another epoch.
+
+    Yields x float32 in [0, 1] or features, and y float32 one-hot (B, K): the whole batch, on every process.
+    """
+
+    rows: Split
+    batch_size: int
+    classes: int
+    seed: int
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows.y) // self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        # A generator: Lightning makes the first epoch's iterator before it sets the epoch, which is read at the first batch.
+        x, y = self.rows
+        onehot = torch.eye(self.classes, device=y.device)
+        order = epoch_order(len(y), self.seed, self.epoch)[: len(self) * self.batch_size].to(y.device)
+        for rows in order.split(self.batch_size):
+            yield _to_float(x.index_select(0, rows)), onehot.index_select(0, y.index_select(0, rows))
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    @property
+    def sampler(self) -> TrainLoader:
+        """Itself: Lightning calls `loader.sampler.set_epoch` before each epoch, also on resuming."""
+        return self
+
+
+@final
+@dataclass(frozen=True)
+class EvalLoader:
+    """Rows in order. Yields x float32 in [0, 1] or features, and y int64 (B,)."""
+
+    rows: Split
+    batch_size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.rows.y) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(self.rows.y), self.batch_size):
+            batch = slice(start, start + self.batch_size)
+            yield _to_float(self.rows.x[batch]), self.rows.y[batch]
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> LongTensor:
+    """The permutation of n rows that (seed, epoch) names: (n,) int64 on the CPU; no other random state is involved."""
+    key = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    return torch.randperm(n, generator=torch.Generator().manual_seed(key))  # type: ignore[return-value]
+
+
+def shard(rows: Split, rank: int, world: int) -> Split:
+    """Every `world`-th row from `rank` on: over all ranks each row occurs once, none is padded."""
+    return Split(rows.x[rank::world], rows.y[rank::world])
+
+
+def clear_cache() -> None:
+    """Forget decoded datasets, so that changed files are read again by this process."""
+    _prepare.cache_clear()
+    _decode.cache_clear()
+
+
+def _to_float(x: Tensor) -> Tensor:
+    # A copy in either case: nobody downstream can change the data in place.
+    return x.float().div_(255) if x.dtype == torch.uint8 else x.to(torch.float32, copy=True)
+
+
+class _Prepared(NamedTuple):
+    splits: dict[str, Split]
+    classes: tuple[str, ...]
+    mean: Tensor
+    std: Tensor
+    fingerprint: str
+
+
+# Many runs of one process share a dataset; two are kept, as CIFAR-10 takes 180 MB decoded and as much when split.
+@lru_cache(maxsize=2)
+def _prepare(
+    name: str,
+    data_dir: Path,
+    image_size: int | None,
+    train_size: int | None,
+    val_fraction: float | None,
+    split_seed: int,
+) -> _Prepared:
+    arrays, digest = _decode(name, data_dir, image_size)
+    own_val = None if arrays.val_y is None else len(arrays.val_y)
+    if own_val is not None and val_fraction is not None:
+        raise DataError(
+            f"--val_fraction {val_fraction}: {name} has its own validation split of {own_val} rows; leave it out"
+        )
+    fraction = find(name).val_fraction if val_fraction is None else val_fraction
+    parts = split(name, arrays.train_y, own_val, train_size, fraction, split_seed)
+    splits = _splits(arrays, parts)
+    mean, std = _moments(splits["train"].x)
+    return _Prepared(splits, arrays.classes, mean, std, _sha256(digest.encode(), *parts))
+
+
+@lru_cache(maxsize=2)
+def _decode(name: str, data_dir: Path, image_size: int | None) -> tuple[Arrays, str]:
+    info = find(name)
+    if image_size is not None and not info.resizes:
+        able = ", ".join(d.name for d in datasets().values() if d.resizes)
+        raise DataError(f"--image_size {image_size}: {name} comes in one size; only {able} can be resized")
+    arrays = info.load(data_dir, image_size)
+    own_val = [] if arrays.val_x is None or arrays.val_y is None else [arrays.val_x, arrays.val_y]
+    names = "\0".join(arrays.classes).encode()
+    return arrays, _sha256(names, arrays.train_x, arrays.train_y, arrays.test_x, arrays.test_y, *own_val)
+
+
+def _splits(arrays: Arrays, parts: Parts) -> dict[str, Split]:
+    def take(rows: NDArray[np.int64]) -> Split:
+        return _as_split(arrays.train_x[rows], arrays.train_y[rows])
+
+    own_val = arrays.val_x is not None and arrays.val_y is not None
+    return {
+        "train": take(parts.train),
+        "val": _as_split(arrays.val_x, arrays.val_y) if own_val else take(parts.val),
+        "test": _as_split(arrays.test_x, arrays.test_y),
+        "train_probe": take(parts.probe),
+    }
+
+
+def _as_split(x: NDArray[Any] | None, y: NDArray[np.int64] | None) -> Split:
+    return Split(torch.tensor(x), torch.tensor(y))
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and population standard deviation, in float64 from exact counts for images; returned as float32."""
+    if x.dtype == torch.uint8:
+        counts = torch.stack([x[:, c].flatten().bincount(minlength=256) for c in range(x.shape[1])]).double()
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        weights = counts / counts.sum(1, keepdim=True)
+        mean = weights @ levels
+        variance = (weights * (levels - mean[:, None]) ** 2).sum(1)
+    else:
+        mean, variance = x.double().mean(0), x.double().var(0, correction=0)
+    std = variance.sqrt()
+    return mean.float(), torch.where(std > 0, std, torch.ones_like(std)).float()
+
+
+def _sha256(*parts: bytes | NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        header = f"bytes {len(part)};" if isinstance(part, bytes) else f"{part.dtype.str} {part.shape};"
+        digest.update(header.encode())
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
+    return digest.hexdigest()
+
+
+def _check_least(**options: tuple[int | None, int]) -> None:
+    for name, (value, least) in options.items():
+        if value is not None and value < least:
+            raise DataError(f"--{name} {value}: must be at least {least}")

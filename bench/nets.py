@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import typing
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from recipes import RecipeError, Slot
 from recipes._norm import BatchNorm
-from recipes._registry import bind, parse_call
+from recipes._registry import bind, nearest, parse_call
 
 
 class NetError(ValueError):
@@ -161,9 +160,7 @@ def parse(text: str) -> NetSpec:
     try:
         name, args, kwargs = parse_call(text, "network")
         if name not in NETS:
-            close = difflib.get_close_matches(name, NETS, n=1, cutoff=0.4)
-            hint = f", did you mean {close[0]!r}?" if close else ""
-            raise NetError(f"unknown network {name!r}{hint}; choose from {', '.join(NETS)}")
+            raise NetError(f"unknown network {name!r}{nearest(name, NETS)}; choose from {', '.join(NETS)}")
         return NetSpec(name, bind(name, _parameters(name), args, kwargs, typing.get_type_hints(NETS[name])))
     except RecipeError as error:
         raise NetError(str(error)) from None

@@ -1,7 +1,7 @@
 """Regularization recipes: one file a technique, named as on the command line; files with an underscore are their tools."""
 
 from recipes._recipe import Recipe, RecipeError, Step, StepSize, Task, UnfitError, compose
-from recipes._registry import Technique, build, find, register, techniques
+from recipes._registry import Technique, build, find, parse, register, techniques
 from recipes._slots import Slot, insert, slots, weights
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "compose",
     "find",
     "insert",
+    "parse",
     "register",
     "slots",
     "techniques",

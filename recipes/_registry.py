@@ -94,7 +94,7 @@ def find(name: str) -> Technique:
         return _import(name)
     known = techniques()
     if name not in known:
-        raise RecipeError(f"unknown recipe {name!r}{_nearest(name, known)}; choose from {', '.join(known)}")
+        raise RecipeError(f"unknown recipe {name!r}{nearest(name, known)}; choose from {', '.join(known)}")
     return known[name]
 
 
@@ -109,11 +109,16 @@ def build(spec: str, task: Task | None = None) -> Recipe:
         RecipeError: a malformed spec, an unknown name or argument, a value out of its range.
         UnfitError: a recipe that this task's data rule out.
     """
-    terms = [_resolve(node, spec) for node in _terms(spec)]
+    terms = parse(spec)
     names = [technique.name for technique, _ in terms]
     if twice := next((n for n in names if names.count(n) > 1), None):
         raise RecipeError(f"{twice} appears twice in {spec!r}")
     return compose([_make(technique, arguments, task or Task()) for technique, arguments in terms])
+
+
+def parse(spec: str) -> list[tuple[Technique, dict[str, Any]]]:
+    """The techniques of a spec, in order, each with all of its arguments; raises as `build` does."""
+    return [_resolve(node, spec) for node in _terms(spec)]
 
 
 def parse_call(text: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
@@ -134,14 +139,14 @@ def bind(
     for key, value in kwargs.items():
         if key not in parameters:
             choices = ", ".join(parameters) or "none"
-            raise RecipeError(f"{name} has no argument {key!r}{_nearest(key, parameters)}; its arguments: {choices}")
+            raise RecipeError(f"{name} has no argument {key!r}{nearest(key, parameters)}; its arguments: {choices}")
         if key in given:
             raise RecipeError(f"{name} got argument {key!r} twice")
         given[key] = value
     missing = [k for k, p in parameters.items() if p.default is p.empty and k not in given]
     if missing:
         raise RecipeError(f"{name} needs a value for {', '.join(missing)}")
-    return {k: _typed(name, k, given.get(k, p.default), hints.get(k, Any)) for k, p in parameters.items()}
+    return {k: check_type(name, k, given.get(k, p.default), hints.get(k, Any)) for k, p in parameters.items()}
 
 
 def _terms(spec: str, kind: str = "recipe") -> list[ast.expr]:
@@ -189,7 +194,8 @@ def _literal(node: ast.expr, name: str) -> Any:
     return value
 
 
-def _typed(name: str, key: str, value: Any, hint: Any) -> Any:
+def check_type(name: str, key: str, value: Any, hint: Any) -> Any:
+    """The value, an int made float where a float is meant; RecipeError if it is not of the annotated type."""
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if Any in kinds or (value is None and type(None) in kinds):
         return value
@@ -246,6 +252,7 @@ def _import(name: str) -> Technique:
     return replace(described, name=name)
 
 
-def _nearest(name: str, choices: Any) -> str:
+def nearest(name: str, choices: Any) -> str:
+    """`, did you mean 'NAME'?` where one of the choices is close to the name, else nothing."""
     close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
     return f", did you mean {close[0]!r}?" if close else ""

@@ -21,7 +21,7 @@ class EarlyStopping(Callback):
         self.waited = 0
         self.weights: dict[str, Tensor] = {}
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loss = float(trainer.callback_metrics[MONITOR])
         if loss < self.best:
             self.best, self.waited = loss, 0

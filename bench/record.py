@@ -1,0 +1,126 @@
+"""One JSON file a run: the truth that every table is made from."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.config import ConfigError, canonical_json
+
+Status = Literal["ok", "diverged", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a run was and what came of it. A run that did not end well has no metrics."""
+
+    run_id: str
+    status: Status
+    error: str | None
+    """Why the run diverged or failed."""
+    config: dict[str, Any]
+    """The identity: every setting that decides the numbers."""
+    recipe: str
+    """The canonical spec."""
+    dataset: dict[str, Any]
+    """name, fingerprint, sizes by split, classes."""
+    model: dict[str, Any]
+    """name, parameters."""
+    metrics: dict[str, dict[str, float]]
+    """train, val, test: loss (nats), accuracy, ece, brier; of the selected weights on the full splits."""
+    gap: dict[str, float]
+    """loss and accuracy, train to val."""
+    test_gap: dict[str, float]
+    """loss and accuracy, train to test."""
+    history: list[dict[str, float]]
+    """One row an epoch."""
+    epochs_run: int
+    best_epoch: int | None
+    """The epoch of the lowest validation loss."""
+    seconds: float
+    """Wall time of all epochs with their evaluation."""
+    images_per_second: float
+    """Training samples a second, evaluation not counted."""
+    weights: dict[str, float]
+    """l2_norm, zero_fraction of the weights of linear and convolutional layers."""
+    environment: dict[str, Any]
+    wandb: dict[str, Any]
+    created: str
+
+    def flat(self) -> dict[str, float]:
+        """Every final number by its full name: `val/loss`, `gap/accuracy`, `weights/l2_norm` ..."""
+        groups = {**self.metrics, "gap": self.gap, "test_gap": self.test_gap, "weights": self.weights}
+        return {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
+
+
+def path_of(results_dir: Path, run_id: str) -> Path:
+    return results_dir / "records" / f"{run_id}.json"
+
+
+def write(record: Record, results_dir: Path) -> Path:
+    """Write a record so that a reader sees all of it or nothing, also after a crash."""
+    path = path_of(results_dir, record.run_id)
+    write_atomically(path, canonical_json(asdict(record)) + "\n")
+    return path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file by way of a temporary one beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> Record:
+    """Read a record.
+
+    Raises:
+        ValueError: it is not a whole record; the message names the file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Record(**{f.name: content[f.name] for f in fields(Record)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a whole record ({type(error).__name__}: {error})") from None
+
+
+def load_or_set_aside(path: Path) -> Record | None:
+    """The record, or None if there is none; a damaged file is renamed to `*.damaged` and named on stderr."""
+    if not path.exists():
+        return None
+    try:
+        return load(path)
+    except ValueError as error:
+        aside = path.with_name(path.name + ".damaged")
+        os.replace(path, aside)
+        print(f"warning: {error}; kept as {aside.name}, the run is done again", file=sys.stderr)
+        return None
+
+
+def check_writable(results_dir: Path) -> None:
+    """Make the records folder.
+
+    Raises:
+        ConfigError: it cannot be made or written to.
+    """
+    folder = results_dir / "records"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write to results_dir {str(results_dir)!r}: {error.strerror or error}") from None

@@ -1,0 +1,321 @@
+"""From settings to record: one run, read from top to bottom in `train`."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import logging
+import math
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import nn
+
+from bench import nets, record, tracking
+from bench.config import SUITE_VERSION, ConfigError, RunConfig, run_id
+from bench.module import Classifier, trained_weights
+from bench.record import Record
+from datamodules import DataModule
+from recipes import Recipe, Task, build
+
+ROOT = Path(__file__).resolve().parent.parent
+# Lightning asks torch to look for GPUs by way of NVML; torch's optimizers do so each step, which costs 40 us where
+# there is no GPU. The suite never forks after CUDA's start, which is what that way is for.
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run about to start: everything checked, nothing written."""
+
+    run_id: str
+    config: RunConfig
+    data: DataModule
+    recipe: Recipe
+    net: nn.Module
+
+    @property
+    def results_dir(self) -> Path:
+        return Path(self.config.results_dir)
+
+    @property
+    def parameters(self) -> int:
+        return sum(p.numel() for p in self.net.parameters())
+
+
+def train(
+    config: RunConfig, *, force: bool = False, callbacks: Callable[[Prepared], list[Callback]] | None = None
+) -> Record:
+    """Train once, or fetch the record of an equal run that was finished before.
+
+    Args:
+        config: the settings.
+        force: train also where a record exists.
+        callbacks: makes further Lightning callbacks, as a progress bar, once the run is prepared.
+
+    Returns:
+        The record, which is written to `config.results_dir` as well.
+
+    Raises:
+        ConfigError, RecipeError, NetError, DataError: wrong settings; nothing has been written then.
+    """
+    prepared = prepare(config)
+    finished = None if force else cached(prepared)
+    return finished or execute(prepared, callbacks(prepared) if callbacks else [], force=force)
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Check all settings, decode the data, and initialize the network with its surgery."""
+    config = config.resolve()
+    data = DataModule(
+        config.dataset,
+        data_dir=config.data_dir,
+        image_size=config.image_size,
+        train_size=config.train_size,
+        val_fraction=config.val_fraction,
+        split_seed=config.split_seed,
+        seed=config.seed,
+        batch_size=config.batch_size or 1,
+    )
+    processes = config.devices * config.num_nodes
+    if data.batch_size % processes:
+        raise ConfigError(f"a batch of {data.batch_size} does not divide among {processes} processes: change --batch_size")
+    recipe = build(config.recipe, Task(data.kind, data.keeps))
+    torch.manual_seed(config.seed)
+    net = nets.build(config.model, data.shape, len(data.classes), data.mean, data.std)
+    net = recipe.model(net) if recipe.model else net
+    return Prepared(run_id(config, data.fingerprint), config, data, recipe, net)
+
+
+def cached(prepared: Prepared) -> Record | None:
+    """The record of an equal run, unless that run failed for a reason outside of it."""
+    found = record.load_or_set_aside(record.path_of(prepared.results_dir, prepared.run_id))
+    return found if found and found.status != "failed" else None
+
+
+def execute(prepared: Prepared, callbacks: list[Callback], *, force: bool = False) -> Record:
+    """Train, measure and write the record. Whatever goes wrong in training becomes a record of its own."""
+    record.check_writable(prepared.results_dir)
+    module = Classifier(prepared.net, prepared.recipe, prepared.config, total_steps(prepared))
+    tracker = _start_tracker(prepared)
+    error = None
+    try:
+        _fit(prepared, module, [*callbacks, _Mirror(tracker)], force)
+    except Exception as exception:  # the run's own failure: recorded, so that a study goes on
+        traceback.print_exc()
+        error = f"{type(exception).__name__}: {exception}"
+    result = _make_record(prepared, module, error, {"id": tracker.id, "mode": tracker.mode})
+    if rank_zero_only.rank == 0:
+        record.write(result, prepared.results_dir)
+        tracker.finish({**result.flat(), "status": result.status}, failed=result.status != "ok")
+    return result
+
+
+def total_steps(prepared: Prepared) -> int:
+    return len(prepared.data.train_dataloader()) * (prepared.config.epochs or 0)
+
+
+def _fit(prepared: Prepared, module: Classifier, callbacks: list[Callback], force: bool) -> None:
+    config, recipe = prepared.config, prepared.recipe
+    own = (recipe.callbacks() if recipe.callbacks else []) + ([recipe.average()] if recipe.average else [])
+    folder = prepared.results_dir / "checkpoints" / prepared.run_id
+    if force:
+        shutil.rmtree(folder, ignore_errors=True)
+    last = folder / "last.ckpt"
+    with quiet():
+        trainer = make_trainer(config, [*own, *callbacks, *([_Checkpoint(last)] if config.checkpoint else [])])
+        resume = str(last) if config.checkpoint and last.exists() else None
+        trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
+
+
+def make_trainer(config: RunConfig, callbacks: list[Callback]) -> Trainer:
+    """Lightning's trainer for these settings, without anything of its own to show or to write."""
+    return Trainer(
+        max_epochs=config.epochs,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy="ddp" if config.devices * config.num_nodes > 1 else "auto",
+        precision=config.precision,  # type: ignore[arg-type]
+        callbacks=callbacks,
+        plugins=[_AtomicIO()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        inference_mode=False,
+    )
+
+
+class _Mirror(Callback):
+    """Hands each epoch's row to the tracker."""
+
+    def __init__(self, tracker: tracking.Tracker) -> None:
+        self.tracker = tracker
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        history: list[dict[str, float]] = pl_module.history  # type: ignore[assignment]
+        if trainer.is_global_zero:
+            self.tracker.log(history[-1], step=int(history[-1]["epoch"]))
+
+
+class _Checkpoint(Callback):
+    """Saves the whole state at the end of each epoch, from which a killed run goes on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.save_checkpoint(self.path)
+
+
+class _AtomicIO(TorchCheckpointIO):
+    """Writes a checkpoint beside the old one and then renames it: a full disk or a kill leaves the old one whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning's banners, tips and hints about the loader are not for the suite's users."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            warnings.filterwarnings("ignore", message=r".*(lightning|Lightning|num_workers|`litlogger`).*")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _start_tracker(prepared: Prepared) -> tracking.Tracker:
+    config = prepared.config
+    return tracking.start(
+        config.wandb if rank_zero_only.rank == 0 else "disabled",
+        project=config.project,
+        group=config.group,
+        job_type=config.recipe,
+        tags=[config.dataset, config.model],
+        name=f"{config.recipe} {config.dataset} seed {config.seed}",
+        config={**config.identity(), "run_id": prepared.run_id, "fingerprint": prepared.data.fingerprint},
+        directory=prepared.results_dir,
+    )
+
+
+def _make_record(prepared: Prepared, module: Classifier, error: str | None, wandb: dict[str, Any]) -> Record:
+    data, history = prepared.data, module.history
+    error = error or module.diverged
+    status: record.Status = "diverged" if module.diverged else "failed" if error else "ok"
+    metrics = {k: dict(v) for k, v in module.final.items()} if status == "ok" else {}
+    finite = [row for row in history if math.isfinite(row["val/loss"])]
+    images = len(history) * len(data.train_dataloader()) * data.batch_size
+    return Record(
+        run_id=prepared.run_id,
+        status=status,
+        error=error,
+        config=prepared.config.identity(),
+        recipe=prepared.config.recipe,
+        dataset={
+            "name": prepared.config.dataset,
+            "fingerprint": data.fingerprint,
+            "sizes": dict(data.sizes),
+            "classes": list(data.classes),
+        },
+        model={"name": prepared.config.model, "parameters": prepared.parameters},
+        metrics=metrics,
+        gap=_gap(metrics, "val"),
+        test_gap=_gap(metrics, "test"),
+        history=[{k: _short(v) for k, v in row.items()} for row in history],
+        epochs_run=len(history),
+        best_epoch=int(min(finite, key=lambda row: row["val/loss"])["epoch"]) if finite else None,
+        seconds=round(module.seconds, 3),
+        images_per_second=round(images / module.training_seconds, 1) if module.training_seconds else 0.0,
+        weights=trained_weights(module.net) if status == "ok" else {},
+        environment=environment(prepared.config),
+        wandb=wandb,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _gap(metrics: dict[str, dict[str, float]], split: str) -> dict[str, float]:
+    from bench.metrics import gap
+
+    return gap(metrics["train"], metrics[split]) if metrics else {}
+
+
+def _short(value: float) -> Any:
+    """Six significant digits keep a record small; what is not finite is no number."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def device_name(config: RunConfig) -> str:
+    """What the run computes on, for people and for the record."""
+    cuda = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    name = torch.cuda.get_device_name() if cuda else _processor()
+    processes = config.devices * config.num_nodes
+    return name + ("" if cuda else f", {torch.get_num_threads()} threads") + (f" x {processes}" if processes > 1 else "")
+
+
+def environment(config: RunConfig) -> dict[str, Any]:
+    """Versions and hardware."""
+    return {
+        "suite": SUITE_VERSION,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "numpy": numpy.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": device_name(config),
+        "devices": config.devices,
+        "num_nodes": config.num_nodes,
+        "git": _git(),
+    }
+
+
+@functools.cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+@functools.cache
+def _git() -> str | None:
+    """The suite's commit, with `+` where tracked files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

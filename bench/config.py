@@ -151,7 +151,9 @@ def from_mapping(values: Mapping[str, Any], source: str = "settings") -> RunConf
     known = [f.name for f in fields(RunConfig)]
     for key in values:
         if key not in known:
-            raise ConfigError(f"{source}: unknown key {key!r}{nearest(str(key), known)}; choose from {', '.join(known)}")
+            raise ConfigError(
+                f"{source}: unknown key {key!r}{nearest(str(key), known)}; choose from {', '.join(known)}"
+            )
     return RunConfig(**values)
 
 

@@ -112,7 +112,7 @@ SPLITS = ("train", "val", "test")
 
 
 def show_results(console: Console, records: Sequence[Record], baseline: Sequence[Record], how: str) -> None:
-    """The table of a recipe's records (one a seed) above the baseline's; `how` is the command for a missing baseline."""
+    """The table of a recipe's records (one a seed) above the baseline's; `how`: the command for a missing one."""
     table = Table(title=_title(records), title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0))
     table.add_column("recipe", overflow="fold", max_width=44)
     for heading in ("", "train", "validation", "test", "gap (train to val)"):

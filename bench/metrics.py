@@ -1,4 +1,4 @@
-"""Loss, accuracy, calibration error and Brier score as sums over samples, so that batches and processes add up exactly."""
+"""Loss, accuracy, calibration error and Brier score as sums over samples, so that batches and processes add up."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def finish(totals: Tensor) -> dict[str, float]:
 
 
 def gap(train: dict[str, float], other: dict[str, float]) -> dict[str, float]:
-    """How much worse the network does on data that it has not seen: loss(other) - loss(train), accuracy the other way."""
+    """How much worse the network does on unseen data: loss(other) - loss(train), accuracy the other way."""
     return {"loss": other["loss"] - train["loss"], "accuracy": train["accuracy"] - other["accuracy"]}
 
 

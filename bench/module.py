@@ -169,7 +169,7 @@ def make_optimizer(net: nn.Module, config: RunConfig) -> Optimizer:
 
 
 def learning_rate(config: RunConfig, progress: float) -> float:
-    """The learning rate at a share of the run in [0, 1]: constant, or half a cosine down to 0 (Loshchilov, Hutter 2017)."""
+    """The learning rate at a share of the run in [0, 1]: constant, or half a cosine to 0 (Loshchilov, Hutter 2017)."""
     assert config.lr is not None
     return config.lr * (0.5 * (1 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1.0)
 
@@ -191,7 +191,7 @@ def seed_step(seed: int, step: int, device: torch.device) -> None:
 def step_size(optimizer: Optimizer) -> StepSize:
     """How far one unit of constant gradient moves each parameter per step: what a proximal operator is scaled by.
 
-    SGD: lr / (1 - momentum). Adam: lr / (sqrt(v) + eps), one value a coordinate, v being the bias-corrected second moment.
+    SGD: lr / (1 - momentum). Adam: lr / (sqrt(v) + eps), one value a coordinate; v: bias-corrected second moment.
     """
     groups = {p: group for group in optimizer.param_groups for p in group["params"]}
 
@@ -201,7 +201,8 @@ def step_size(optimizer: Optimizer) -> StepSize:
         if "exp_avg_sq" not in state:
             return lr / (1 - float(group.get("momentum", 0.0)))
         second = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
-        return lr / (second.sqrt() + float(group["eps"]))
+        scaled: Tensor = lr / (second.sqrt() + float(group["eps"]))
+        return scaled
 
     return size
 

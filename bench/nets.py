@@ -25,6 +25,8 @@ class Standardize(nn.Module):
 
     def __init__(self, mean: Tensor, std: Tensor, dims: int) -> None:
         super().__init__()
+        self.shift: Tensor
+        self.scale: Tensor
         shape = (1, -1, *[1] * dims)
         self.register_buffer("shift", (-mean / std).float().view(shape))
         self.register_buffer("scale", (1 / std).float().view(shape))

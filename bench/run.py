@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import typing
@@ -13,17 +12,16 @@ from typing import Any, NoReturn
 
 if __package__ in (None, ""):  # run as a script: the repository's root, not bench/, belongs on the path
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-sys.path.append(os.getcwd())  # a user's own recipes
+sys.path.append(str(Path.cwd()))  # a user's own recipes
 
 from lightning.pytorch import Callback
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from bench import console as screen
 from bench import nets, record
 from bench.config import CHOICES, ConfigError, RunConfig, from_mapping, load_yaml
 from bench.record import Record
-from bench.training import Prepared, cached, device_name, execute, prepare
+from bench.training import Prepared, cached, device_name, execute, first_process, prepare
 from datamodules import DataError
 from recipes import RecipeError, parse
 from recipes._registry import nearest
@@ -63,11 +61,11 @@ def make_parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a run failed or diverged, 2 the input is wrong."""
-    out = Console(quiet=rank_zero_only.rank != 0, highlight=False)
+    out = Console(quiet=not first_process(), highlight=False)
     try:
         return _main(sys.argv[1:] if argv is None else argv, out)
     except WRONG_INPUT as error:
-        if rank_zero_only.rank == 0:
+        if first_process():
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -109,9 +107,9 @@ def run_one(config: RunConfig, out: Console, *, force: bool, first: bool) -> Rec
         path = record.path_of(prepared.results_dir, prepared.run_id)
         out.print(f"[dim]seed {config.seed}: found finished in {path} (--force trains again)[/]", soft_wrap=True)
         return finished
-    bar: list[Callback] = [screen.ProgressBar(out, f"seed {config.seed}")] if rank_zero_only.rank == 0 else []
+    bar: list[Callback] = [screen.ProgressBar(out, f"seed {config.seed}")] if first_process() else []
     result = execute(prepared, bar, force=force)
-    if result.status != "ok" and rank_zero_only.rank == 0:
+    if result.status != "ok" and first_process():
         print(f"seed {config.seed} {result.status}: {result.error}", file=sys.stderr)
     return result
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -38,10 +39,12 @@ FINISH_SECONDS = 10.0
 HELPER_SECONDS = 30
 """The helper dies when one message occupies it longer."""
 CONNECT_SECONDS = 2.0
+"""The longest wait for the server to take a connection."""
 
 SETTINGS: dict[str, Any] = {
     "silent": True,
     "console": "off",
+    "program": "bench/run.py",  # else the path of this file on the user's machine
     "disable_code": True,
     "disable_git": True,
     "disable_job_creation": True,
@@ -56,6 +59,12 @@ SETTINGS: dict[str, Any] = {
     "finish_timeout_raises": True,
 }
 """Nothing on the terminal and nothing measured but the run's own metrics: our record describes the environment."""
+
+
+PROBE_BYTES = 65536
+"""More than wandb holds back before it writes (32 KB)."""
+NOT_INHERITED = ("WANDB_MODE", "WANDB_RESUME", "WANDB_RUN_ID", "WANDB_SERVICE")
+"""Each run is one of its own, of the mode that `start` decided, served by its own helper."""
 
 
 def start(
@@ -77,7 +86,8 @@ def start(
     if mode not in MODES:
         raise ValueError(f"wandb mode {mode!r}: choose one of {', '.join(MODES)}")
     if mode == "auto":
-        mode = {"dryrun": "offline", "run": "online"}.get(os.environ.get("WANDB_MODE", ""), os.environ.get("WANDB_MODE", mode))
+        asked = os.environ.get("WANDB_MODE") or mode
+        mode = {"dryrun": "offline", "run": "online"}.get(asked, asked)
     if mode == "disabled":
         return Tracker(None)
     init = {"project": project, "group": group, "job_type": job_type, "name": name, "config": dict(config)}
@@ -87,7 +97,7 @@ def start(
 
 @final
 class Tracker:
-    """One W&B run. No method raises or takes longer than its limit: a failure is told once, on stderr, and ends the mirror."""
+    """One W&B run. Nothing here raises or outlasts its limit: a failure is told on stderr and ends the mirror."""
 
     def __init__(self, request: Mapping[str, object] | None) -> None:
         self._id: str | None = None
@@ -114,6 +124,8 @@ class Tracker:
 
     def log(self, row: Mapping[str, float], step: int) -> None:
         """Send one epoch's metrics, named `split/name`; `step` is the epoch."""
+        if self._helper and self._starting and self._helper.has_spoken():
+            self._await_start(SEND_SECONDS)
         if self._helper:
             with self._guard():
                 self._helper.send({"row": {**{name: float(value) for name, value in row.items()}, "epoch": step}})
@@ -135,10 +147,8 @@ class Tracker:
         if self._helper and self._starting:
             with self._guard():
                 started = self._helper.receive(seconds)
-                self._starting = False
                 self._id, self._mode = started["id"], started["mode"]
-                if started["notice"]:
-                    _warn(started["notice"])
+                self._starting = False
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -146,14 +156,255 @@ class Tracker:
         try:
             yield
         except Exception as error:
-            self._mode = "disabled"
+            _warn(f"{(self._helper and self._helper.last_words()) or _explain(error)}; the run goes on without W&B")
             if self._helper:
-                reason = self._helper.last_words() or error
                 self._helper.kill()
-                self._helper = None
-            _warn(f"{reason}; the run goes on without it")
+            self._helper, self._mode = None, "disabled"
+
+
+class WandbError(Exception):
+    """What wandb raised in the helper, in its words."""
+
+
+class _Helper:
+    """The process that wandb lives in, seen from the run's."""
+
+    def __init__(self) -> None:
+        self.identity = _identity()
+        self.wire, theirs = socket.socketpair()
+        self.replies = self.wire.makefile("rb")
+        kept = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-W", "ignore", __file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,  # no terminal: wandb cannot prompt
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**kept, "WANDB_ERROR_REPORTING": "false"},
+                start_new_session=True,  # Ctrl-C is for the run; the helper writes what was logged
+            )
+
+    def send(self, message: Mapping[str, object]) -> None:
+        self.wire.settimeout(SEND_SECONDS)
+        self.wire.sendall(json.dumps(message, default=str).encode() + b"\n")
+
+    def has_spoken(self) -> bool:
+        return bool(select.select([self.wire], [], [], 0)[0])
+
+    def receive(self, seconds: float) -> dict[str, Any]:
+        """The next reply; a notice in it goes to the terminal, an error is raised."""
+        self.wire.settimeout(max(seconds, 0.01))
+        line = self.replies.readline()
+        if not line:
+            raise EOFError
+        reply: dict[str, Any] = json.loads(line)
+        if reply.get("error"):
+            raise WandbError(reply["error"])
+        if reply.get("notice"):
+            _warn(reply["notice"])
+        return reply
+
+    def last_words(self) -> str:
+        """Why a helper ended that no longer listens."""
+        words = ""
+        with suppress(Exception):
+            self.wire.settimeout(0.1)
+            for line in self.replies:
+                words = json.loads(line).get("error", "")
+        return words
+
+    def kill(self) -> None:
+        with suppress(Exception):
+            self.replies.close()
+            self.wire.close()
+            self.process.kill()
+            self.process.wait(timeout=1)
+
+
+_idle: list[_Helper] = []
+"""Helpers between two runs. A second run needs no new one, which takes 0.85 s of processor time."""
+os.register_at_fork(after_in_child=_idle.clear)
+
+
+@atexit.register
+def _dismiss() -> None:
+    while _idle:
+        _idle.pop().kill()
+
+
+def _borrow() -> _Helper:
+    while _idle:
+        helper = _idle.pop()
+        if helper.process.poll() is None and helper.identity == _identity():
+            return helper
+        helper.kill()
+    return _Helper()
+
+
+def _identity() -> dict[str, str]:
+    """What of the environment wandb reads once, at its start."""
+    return {k: v for k, v in os.environ.items() if k.startswith("WANDB_") or k in ("HOME", "NETRC")}
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "its process does not answer"
+    if isinstance(error, (ConnectionError, EOFError)):
+        return "its process died"
+    return str(error) if isinstance(error, WandbError) else f"{type(error).__name__}: {error}"
 
 
 def _warn(text: str) -> None:
     with suppress(Exception):  # stderr may be closed
         print("wandb:", " ".join(text.split()), file=sys.stderr, flush=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The helper's side
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _serve(wire: socket.socket) -> None:
+    """Answer one message a line until the run's process closes the socket or dies, then end whatever is open."""
+    run: Run | None = None
+    for message in _messages(wire):
+        with _alarm():
+            run = _obey(message, run, wire)
+    if run:
+        with _alarm():
+            run.finish(exit_code=1)
+
+
+def _messages(wire: socket.socket) -> Iterator[dict[str, Any]]:
+    with suppress(OSError):  # a reset is an end too: the other side died with a reply unread
+        for line in wire.makefile("rb"):
+            with suppress(json.JSONDecodeError):  # a killed run leaves half a line
+                yield json.loads(line)
+
+
+def _obey(message: dict[str, Any], run: Run | None, wire: socket.socket) -> Run | None:
+    if "start" in message:
+        run, notice = _open(**message["start"])
+        _reply(wire, id=run.id, mode="offline" if run.offline else "online", notice=notice)
+    elif run and "row" in message:
+        run.log(message["row"])
+    elif run and "finish" in message:
+        run.summary.update(message["finish"])
+        _reply(wire, notice=_close(run, message["exit_code"]))
+        return None
+    return run
+
+
+def _open(mode: str, dir: str, init: dict[str, Any]) -> tuple[Run, str]:
+    """Start the run and say in a line why it is not online, where that was asked for."""
+    import wandb
+
+    Path(dir).mkdir(parents=True, exist_ok=True)
+    if not os.access(dir, os.W_OK | os.X_OK):  # wandb would write to the system's temporary folder
+        raise PermissionError(f"cannot write to {dir}")
+    known = {name: value for name, value in SETTINGS.items() if name in wandb.Settings.model_fields}
+    init = {**init, "dir": dir, "reinit": "create_new", "settings": wandb.Settings(**known)}
+    mode, reason = _choose(mode)
+    if mode == "online":
+        try:
+            return _with_axis(wandb.init(mode="online", **init)), ""
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+    run = _with_axis(wandb.init(mode="offline", **init))
+    return run, reason and f"{reason}; the run is offline, upload it later: wandb sync {run.settings.sync_dir}"
+
+
+def _choose(mode: str) -> tuple[str, str]:
+    """Online or offline, and in a line why not online, where that was asked for."""
+    import wandb
+
+    settings = wandb.setup().settings
+    if mode == "offline" or (mode == "auto" and settings.mode in ("offline", "dryrun", "disabled")):
+        return "offline", ""
+    if not _has_key(settings):
+        return "offline", "no API key, see `wandb login`" if mode == "online" else ""
+    if not _answers(settings.base_url):
+        return "offline", f"{settings.base_url} does not answer"
+    return "online", ""
+
+
+def _has_key(settings: Any) -> bool:
+    """Whether wandb finds a key where it looks for one: the environment, its settings file, netrc."""
+    from wandb.sdk.lib.wbauth import read_netrc_auth
+
+    in_environment = os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE")
+    return bool(in_environment or settings.api_key or read_netrc_auth(host=settings.base_url))
+
+
+def _answers(url: str) -> bool:
+    """Whether the server, or the proxy on the way to it, takes a connection. wandb itself would try for 19 s."""
+    server = urlsplit(url)
+    proxy = getproxies().get(server.scheme)
+    if proxy and not proxy_bypass(server.hostname or ""):
+        server = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    port = server.port or {"http": 80}.get(server.scheme, 443)
+    answered = threading.Event()
+
+    def connect() -> None:
+        with suppress(OSError), socket.create_connection((server.hostname, port), CONNECT_SECONDS):
+            answered.set()
+
+    threading.Thread(target=connect, daemon=True).start()  # a name may take 20 s to resolve, which has no time limit
+    return answered.wait(CONNECT_SECONDS)
+
+
+def _with_axis(run: Run) -> Run:
+    run.define_metric("epoch", hidden=True)
+    for split in ("train_probe", "val", "gap"):
+        run.define_metric(f"{split}/*", step_metric="epoch")
+    return run
+
+
+def _close(run: Run, exit_code: int) -> str:
+    """Finish the run and say in a line what of it was lost or did not reach the server."""
+    folder = Path(run.settings.sync_dir)
+    try:
+        run.finish(exit_code=exit_code)
+        _probe(folder / "probe")
+    except TimeoutError:
+        return f"the upload was slow and is not complete, complete it: wandb sync {folder}"
+    except OSError as error:
+        return f"its copy of the run is not complete: {error}"
+    return ""
+
+
+def _probe(path: Path) -> None:
+    """Raise where nothing can be written: wandb itself says nothing when the disk is full."""
+    try:
+        path.write_bytes(bytes(PROBE_BYTES))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _reply(wire: socket.socket, **reply: object) -> None:
+    with suppress(OSError):  # the run's process may be gone
+        wire.sendall(json.dumps(reply).encode() + b"\n")
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    """SIGALRM kills a helper that hangs, whatever it hangs in."""
+    signal.alarm(HELPER_SECONDS)
+    yield
+    signal.alarm(0)
+
+
+def _main(descriptor: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Slurm sends it to every process of a job: the run's end is ours
+    wire = socket.socket(fileno=descriptor)
+    wire.set_inheritable(False)
+    try:
+        _serve(wire)
+    except BaseException as error:  # wandb may also leave by SystemExit
+        _reply(wire, error=f"{type(error).__name__}: {error}")
+    os._exit(0)  # wandb's own exit waits for its service without limit
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))

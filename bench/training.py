@@ -10,7 +10,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,11 +23,12 @@ import numpy
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
 
 from bench import nets, record, tracking
 from bench.config import SUITE_VERSION, ConfigError, RunConfig, run_id
+from bench.metrics import gap
 from bench.module import Classifier, trained_weights
 from bench.record import Record
 from datamodules import DataModule
@@ -95,7 +95,9 @@ def prepare(config: RunConfig) -> Prepared:
     )
     processes = config.devices * config.num_nodes
     if data.batch_size % processes:
-        raise ConfigError(f"a batch of {data.batch_size} does not divide among {processes} processes: change --batch_size")
+        raise ConfigError(
+            f"a batch of {data.batch_size} does not divide among {processes} processes: change --batch_size"
+        )
     recipe = build(config.recipe, Task(data.kind, data.keeps))
     torch.manual_seed(config.seed)
     net = nets.build(config.model, data.shape, len(data.classes), data.mean, data.std)
@@ -121,10 +123,15 @@ def execute(prepared: Prepared, callbacks: list[Callback], *, force: bool = Fals
         traceback.print_exc()
         error = f"{type(exception).__name__}: {exception}"
     result = _make_record(prepared, module, error, {"id": tracker.id, "mode": tracker.mode})
-    if rank_zero_only.rank == 0:
+    if first_process():
         record.write(result, prepared.results_dir)
         tracker.finish({**result.flat(), "status": result.status}, failed=result.status != "ok")
     return result
+
+
+def first_process() -> bool:
+    """Whether this process is the one that writes and speaks, among those that train together."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def total_steps(prepared: Prepared) -> int:
@@ -220,7 +227,7 @@ def quiet() -> Iterator[None]:
 def _start_tracker(prepared: Prepared) -> tracking.Tracker:
     config = prepared.config
     return tracking.start(
-        config.wandb if rank_zero_only.rank == 0 else "disabled",
+        config.wandb if first_process() else "disabled",
         project=config.project,
         group=config.group,
         job_type=config.recipe,
@@ -267,8 +274,6 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
 
 
 def _gap(metrics: dict[str, dict[str, float]], split: str) -> dict[str, float]:
-    from bench.metrics import gap
-
     return gap(metrics["train"], metrics[split]) if metrics else {}
 
 
@@ -282,7 +287,9 @@ def device_name(config: RunConfig) -> str:
     cuda = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     name = torch.cuda.get_device_name() if cuda else _processor()
     processes = config.devices * config.num_nodes
-    return name + ("" if cuda else f", {torch.get_num_threads()} threads") + (f" x {processes}" if processes > 1 else "")
+    return (
+        name + ("" if cuda else f", {torch.get_num_threads()} threads") + (f" x {processes}" if processes > 1 else "")
+    )
 
 
 def environment(config: RunConfig) -> dict[str, Any]:

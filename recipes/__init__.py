@@ -1,4 +1,4 @@
-"""Regularization recipes: one file a technique, named as on the command line; files with an underscore are their tools."""
+"""Regularization recipes: one file a technique, named as on the command line; `_*` files are their tools."""
 
 from recipes._recipe import Recipe, RecipeError, Step, StepSize, Task, UnfitError, compose
 from recipes._registry import Technique, build, find, parse, register, techniques

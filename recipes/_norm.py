@@ -56,11 +56,14 @@ def _synchronized(x: Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
     var = _Sum.apply(centred.square().mean(axes)) / world()
     _update(norm, mean.detach(), var.detach(), world() * x.numel() // x.shape[1])
     scale = norm.weight / (var + norm.eps).sqrt()
-    return (centred * scale.view(shape) + norm.bias.view(shape)).to(x.dtype)
+    y: Tensor = centred * scale.view(shape) + norm.bias.view(shape)
+    return y.to(x.dtype)
 
 
 def _update(norm: nn.BatchNorm1d | nn.BatchNorm2d, mean: Tensor, var: Tensor, count: int) -> None:
-    assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
     norm.running_mean.lerp_(mean, norm.momentum or 0.0)
     norm.running_var.lerp_(var * count / max(count - 1, 1), norm.momentum or 0.0)

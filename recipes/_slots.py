@@ -74,5 +74,5 @@ def insert(make: Callable[[Slot], nn.Module], kind: Kind, dims: int | None = Non
 
 
 def weights(net: nn.Module) -> list[nn.Parameter]:
-    """The weights of linear and convolutional layers: biases and normalization parameters, all of one dimension, are exempt."""
+    """The weights of linear and convolutional layers; biases and normalization parameters have one dimension."""
     return [p for p in net.parameters() if p.requires_grad and p.ndim >= 2]

@@ -10,7 +10,7 @@ from recipes._slots import slots
 
 @register(
     family="normalization",
-    paper="Ioffe and Szegedy 2015, Batch Normalization; Luo, Wang, Shao and Peng 2019, Towards Understanding Regularization in BN",
+    paper="Ioffe and Szegedy 2015, Batch Normalization; Luo et al. 2019, Towards Understanding Regularization in BN",
 )
 def batch_norm(momentum: float = 0.1) -> Recipe:
     """Hidden layers are normalized over the batch, whose noise regularizes: h <- gamma * (h - mean) / std + beta.

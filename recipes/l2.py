@@ -16,7 +16,7 @@ def squared_norm(net: nn.Module) -> Tensor:
 
 @register(
     family="penalty",
-    paper="Hoerl and Kennard 1970, Ridge Regression; Krogh and Hertz 1991, A Simple Weight Decay Can Improve Generalization",
+    paper="Hoerl and Kennard 1970, Ridge Regression; Krogh and Hertz 1991, A Simple Weight Decay",
     strength="lam",
     grid=(1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
     off=0.0,

@@ -150,7 +150,7 @@ class TrainLoader:
         onehot = torch.eye(self.classes, device=y.device)
         order = epoch_order(len(y), self.seed, self.epoch)[: len(self) * self.batch_size].to(y.device)
         for rows in torch.split(order, self.batch_size):
-            batch = _to_float(flat.index_select(0, rows)).unflatten(1, x.shape[1:])
+            batch = _to_float(flat.index_select(0, rows)).view(-1, *x.shape[1:])
             yield batch, onehot.index_select(0, y.index_select(0, rows))
 
     def set_epoch(self, epoch: int) -> None:

@@ -27,7 +27,7 @@ def digits(data_dir: Path, image_size: int | None) -> Arrays:
     Returns:
         uint8 images (1438, 1, 8, 8) for training and (359, 1, 8, 8) for testing.
     """
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
     images = np.round(x * 255 / 16).astype(np.uint8).reshape(-1, 1, 8, 8)

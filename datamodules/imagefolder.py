@@ -9,6 +9,7 @@ import uuid
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -171,7 +172,7 @@ def _cache_folders(data_dir: Path) -> list[Path]:
 def _cached(name: str, data_dir: Path, count: int) -> Pixels | None:
     for folder in _cache_folders(data_dir):
         try:
-            with np.load(folder / name, allow_pickle=False) as file:
+            with open(folder / name, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 images: Pixels = file["images"]
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             continue  # absent, or damaged: the zip format holds a checksum
@@ -190,7 +191,8 @@ def _store(images: Pixels, name: str, data_dir: Path) -> None:
             os.replace(part, folder / name)
             return
         except OSError:  # read-only or full: the next folder, or no cache
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
 
 def _arrays(images: Pixels, trees: dict[str, Tree]) -> Arrays:

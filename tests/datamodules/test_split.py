@@ -1,0 +1,92 @@
+"""The split law against its definition."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from datamodules import DataError
+from datamodules._split import split, stratified
+
+UNEVEN = np.repeat(np.arange(4), [100, 40, 9, 1])
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 15, 75, 149, 150])
+def test_counts_sum_and_keep_shares(n: int) -> None:
+    rows = stratified(UNEVEN, n, rng())
+    assert len(rows) == len(set(rows)) == n
+    assert np.all(np.diff(rows) > 0)
+    counts = np.bincount(UNEVEN[rows], minlength=4)
+    # one row above or below the exact share, beside the row that each class is granted first
+    assert np.all(np.abs(counts - n * np.bincount(UNEVEN) / 150) < 2)
+    assert n < 4 or np.all(counts >= 1)
+
+
+def test_counts_are_those_of_webster() -> None:
+    """An independent count: give each next seat to the largest m / (2 s + 1)."""
+    seats = np.ones(4, dtype=int)
+    sizes = np.bincount(UNEVEN)
+    while seats.sum() < 77:
+        quotient = np.where(seats < sizes, sizes / (2 * seats + 1), 0)
+        seats[np.argmax(quotient)] += 1
+    assert np.bincount(UNEVEN[stratified(UNEVEN, 77, rng())]).tolist() == seats.tolist()
+
+
+def test_balanced_classes_stay_balanced() -> None:
+    labels = np.tile(np.arange(10), 30)
+    assert np.bincount(labels[stratified(labels, 120, rng())]).tolist() == [12] * 10
+    assert sorted(np.bincount(labels[stratified(labels, 123, rng())])) == [12] * 7 + [13] * 3
+
+
+def test_smaller_draws_are_contained_in_larger_ones() -> None:
+    draws = [set(stratified(UNEVEN, n, rng(7))) for n in (5, 20, 100, 150)]
+    assert all(a < b for a, b in pairwise(draws))
+
+
+def test_draws_follow_the_generator_only() -> None:
+    np.random.seed(1)
+    first = stratified(UNEVEN, 50, rng(1))
+    np.random.seed(2)
+    assert np.array_equal(first, stratified(UNEVEN, 50, rng(1)))
+    assert not np.array_equal(first, stratified(UNEVEN, 50, rng(2)))
+
+
+def test_validation_is_shared_by_all_training_sizes() -> None:
+    labels = np.tile(np.arange(3), 100)
+    parts = {n: split("d", labels, None, n, 0.2, 9) for n in (30, 100, None)}
+    assert np.array_equal(parts[30].val, parts[None].val)
+    assert set(parts[30].train) < set(parts[100].train) < set(parts[None].train)
+    assert [len(parts[n].probe) for n in parts] == [30, 60, 60]
+
+
+def test_own_validation_split_leaves_all_rows_for_training() -> None:
+    parts = split("d", UNEVEN, 20, None, 0.2, 0)
+    assert len(parts.train) == 150
+    assert len(parts.val) == 0
+    assert len(parts.probe) == 20
+
+
+@pytest.mark.parametrize(
+    ("counts", "fraction", "train_size", "message"),
+    [
+        ([50, 50], 0.2, 81, "--train_size 81: d has 80 training rows"),
+        ([50, 50], 0.2, 1, "--train_size 1: d has 2 classes"),
+        ([50, 50], 1.0, None, "--val_fraction 1.0: must lie between 0 and 1"),
+        ([50, 50], 0.0, None, "--val_fraction 0.0"),
+        ([50, 50], float("nan"), None, "--val_fraction nan"),
+        ([50, 50], 0.01, None, "without a validation row; give at least 0.02"),
+        ([50, 1], 0.2, None, "class 1 of d has 1 row(s)"),
+        ([2, 2], 0.9, None, "which leaves none for training"),
+    ],
+)
+def test_refusals(counts: list[int], fraction: float, train_size: int | None, message: str) -> None:
+    with pytest.raises(DataError) as error:
+        split("d", np.repeat([0, 1], counts), None, train_size, fraction, 0)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

@@ -198,7 +198,8 @@ def _read_pickle(path: Path, md5: str) -> dict[str, Any]:
     data = _read_bytes(path)
     _check_md5(path, data, md5)  # before unpickling, which may run any code
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # NumPy 2.4 deprecates how Python 2 pickled a dtype
+        # Python 2 pickled dtype(..., 0, 1), and NumPy 2.4 deprecates integers there; 2.4.6 still lets this form pass.
+        warnings.simplefilter("ignore")
         content: dict[str, Any] = pickle.loads(data, encoding="latin1")
     return content
 

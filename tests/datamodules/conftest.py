@@ -100,7 +100,7 @@ def write_cifar(monkeypatch: pytest.MonkeyPatch) -> Write:
 
 class _Python2Pickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
-        # Python 2 wrote the booleans of a dtype as 0 and 1, which NumPy 2.4 deprecates.
+        # Python 2 wrote the booleans of a dtype as 0 and 1.
         return (np.dtype, ("u1", 0, 1)) if isinstance(obj, np.dtype) else NotImplemented
 
 

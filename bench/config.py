@@ -104,9 +104,9 @@ IDENTITY = tuple(f.name for f in fields(RunConfig) if f.metadata["identity"])
 GENERAL: dict[str, Any] = {"epochs": 20, "batch_size": 128, "lr": 1e-3}
 USUAL_LR = {"adam": 1e-3, "sgd": 0.05}
 DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
-    ("digits", "linear"): {"epochs": 40, "batch_size": 32, "lr": 3e-3},
+    ("digits", "linear"): {"epochs": 40, "batch_size": 32, "lr": 1e-2},
     ("digits", "mlp"): {"epochs": 30, "batch_size": 32},
-    ("digits", "cnn"): {"epochs": 20, "batch_size": 32},
+    ("digits", "cnn"): {"epochs": 20, "batch_size": 32, "lr": 3e-3},
     ("sparse_features", "linear"): {"epochs": 100, "batch_size": 30, "lr": 1e-2},
     ("dense_features", "linear"): {"epochs": 100, "batch_size": 30, "lr": 1e-2},
     ("sparse_features", "mlp"): {"epochs": 40, "batch_size": 30},

@@ -179,13 +179,19 @@ def seed_step(seed: int, step: int, device: torch.device) -> None:
 
     Not by `torch.manual_seed`: where CUDA is not in use, that formats three stack traces a call (1 ms a step).
     """
-    # splitmix64's odd constant spreads neighbouring (seed, step) pairs over all 63 bits.
-    key = ((seed << 32 | step) * 0x9E3779B97F4A7C15) % 2**63
+    key = _mix(seed << 32 | step)
     torch.default_generator.manual_seed(key)
     if device.type == "cuda":
         torch.cuda.manual_seed(key)
     elif device.type == "mps":
         torch.mps.manual_seed(key)
+
+
+def _mix(key: int) -> int:
+    """splitmix64's finalizer (Steele, Lea and Flood 2014): torch's CPU generator reads 32 bits of a seed."""
+    key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    key = (key ^ key >> 27) * 0x94D049BB133111EB % 2**64
+    return (key ^ key >> 31) % 2**63
 
 
 def step_size(optimizer: Optimizer) -> StepSize:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from wandb import Run
 
 MODES = ("auto", "online", "offline", "disabled")
+MODE_NAMES = {"dryrun": "offline", "run": "online", "shared": "online", **{mode: mode for mode in MODES}}
+"""What WANDB_MODE may say, with its older names."""
 
 START_SECONDS = 20.0
 """The longest wait for the helper to say what became of a run's start."""
@@ -59,8 +61,6 @@ SETTINGS: dict[str, Any] = {
     "finish_timeout_raises": True,
 }
 """Nothing on the terminal and nothing measured but the run's own metrics: our record describes the environment."""
-
-
 PROBE_BYTES = 65536
 """More than wandb holds back before it writes (32 KB)."""
 NOT_INHERITED = ("WANDB_MODE", "WANDB_RESUME", "WANDB_RUN_ID", "WANDB_SERVICE")
@@ -86,8 +86,7 @@ def start(
     if mode not in MODES:
         raise ValueError(f"wandb mode {mode!r}: choose one of {', '.join(MODES)}")
     if mode == "auto":
-        asked = os.environ.get("WANDB_MODE") or mode
-        mode = {"dryrun": "offline", "run": "online"}.get(asked, asked)
+        mode = MODE_NAMES.get(os.environ.get("WANDB_MODE", mode), mode)
     if mode == "disabled":
         return Tracker(None)
     init = {"project": project, "group": group, "job_type": job_type, "name": name, "config": dict(config)}
@@ -124,8 +123,7 @@ class Tracker:
 
     def log(self, row: Mapping[str, float], step: int) -> None:
         """Send one epoch's metrics, named `split/name`; `step` is the epoch."""
-        if self._helper and self._starting and self._helper.has_spoken():
-            self._await_start(SEND_SECONDS)
+        self._await_start(0)  # so that a notice is shown as soon as it comes
         if self._helper:
             with self._guard():
                 self._helper.send({"row": {**{name: float(value) for name, value in row.items()}, "epoch": step}})
@@ -146,6 +144,8 @@ class Tracker:
     def _await_start(self, seconds: float) -> None:
         if self._helper and self._starting:
             with self._guard():
+                if seconds == 0 and not self._helper.has_spoken():
+                    return
                 started = self._helper.receive(seconds)
                 self._id, self._mode = started["id"], started["mode"]
                 self._starting = False
@@ -166,6 +166,19 @@ class WandbError(Exception):
     """What wandb raised in the helper, in its words."""
 
 
+def _spawn(wire: socket.socket) -> subprocess.Popen[bytes]:
+    kept = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-W", "ignore", __file__, str(wire.fileno())],
+        pass_fds=[wire.fileno()],
+        stdin=subprocess.DEVNULL,  # no terminal: wandb cannot prompt
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**kept, "WANDB_ERROR_REPORTING": "false"},
+        start_new_session=True,  # Ctrl-C is for the run; the helper writes what was logged
+    )
+
+
 class _Helper:
     """The process that wandb lives in, seen from the run's."""
 
@@ -173,24 +186,22 @@ class _Helper:
         self.identity = _identity()
         self.wire, theirs = socket.socketpair()
         self.replies = self.wire.makefile("rb")
-        kept = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-W", "ignore", __file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,  # no terminal: wandb cannot prompt
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**kept, "WANDB_ERROR_REPORTING": "false"},
-                start_new_session=True,  # Ctrl-C is for the run; the helper writes what was logged
-            )
+        try:
+            self.process = _spawn(theirs)
+        except OSError:
+            self.close()
+            raise
+        finally:
+            theirs.close()
 
     def send(self, message: Mapping[str, object]) -> None:
         self.wire.settimeout(SEND_SECONDS)
         self.wire.sendall(json.dumps(message, default=str).encode() + b"\n")
 
     def has_spoken(self) -> bool:
-        return bool(select.select([self.wire], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(self.wire, select.POLLIN)
+        return bool(poll.poll(0))
 
     def receive(self, seconds: float) -> dict[str, Any]:
         """The next reply; a notice in it goes to the terminal, an error is raised."""
@@ -215,22 +226,35 @@ class _Helper:
         return words
 
     def kill(self) -> None:
-        with suppress(Exception):
-            self.replies.close()
-            self.wire.close()
-            self.process.kill()
+        self.close()
+        self.process.kill()
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=1)
+
+    def close(self) -> None:
+        self.replies.close()
+        self.wire.close()
 
 
 _idle: list[_Helper] = []
 """Helpers between two runs. A second run needs no new one, which takes 0.85 s of processor time."""
-os.register_at_fork(after_in_child=_idle.clear)
 
 
 @atexit.register
 def _dismiss() -> None:
     while _idle:
         _idle.pop().kill()
+
+
+def _disown() -> None:
+    """In a forked process: the helpers are its parent's."""
+    while _idle:
+        helper = _idle.pop()
+        helper.close()
+        helper.process.returncode = 0  # not ours to wait for
+
+
+os.register_at_fork(after_in_child=_disown)
 
 
 def _borrow() -> _Helper:
@@ -350,8 +374,10 @@ def _answers(url: str) -> bool:
         with suppress(OSError), socket.create_connection((server.hostname, port), CONNECT_SECONDS):
             answered.set()
 
-    threading.Thread(target=connect, daemon=True).start()  # a name may take 20 s to resolve, which has no time limit
-    return answered.wait(CONNECT_SECONDS)
+    attempt = threading.Thread(target=connect, daemon=True)  # resolving a name may take 20 s and has no time limit
+    attempt.start()
+    attempt.join(CONNECT_SECONDS)
+    return answered.is_set()
 
 
 def _with_axis(run: Run) -> Run:
@@ -366,20 +392,20 @@ def _close(run: Run, exit_code: int) -> str:
     folder = Path(run.settings.sync_dir)
     try:
         run.finish(exit_code=exit_code)
-        _probe(folder / "probe")
     except TimeoutError:
         return f"the upload was slow and is not complete, complete it: wandb sync {folder}"
-    except OSError as error:
-        return f"its copy of the run is not complete: {error}"
-    return ""
+    return _probe(folder / "probe")
 
 
-def _probe(path: Path) -> None:
-    """Raise where nothing can be written: wandb itself says nothing when the disk is full."""
+def _probe(path: Path) -> str:
+    """Write a little, because wandb itself says nothing when the disk is full."""
     try:
         path.write_bytes(bytes(PROBE_BYTES))
-    finally:
+        path.unlink()
+    except OSError as error:
         path.unlink(missing_ok=True)
+        return f"its copy of the run is not complete: {error}"
+    return ""
 
 
 def _reply(wire: socket.socket, **reply: object) -> None:

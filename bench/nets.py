@@ -86,7 +86,8 @@ def resnet9(shape: tuple[int, ...], classes: int, width: int = 64) -> nn.Module:
     """Nine-layer residual network (Page 2018, DAWNBench), trainable without normalization.
 
     The last convolution of each residual branch starts at zero, so that at first every branch is the identity (Zhang,
-    Dauphin and Ma 2019, Fixup), and the others by He et al. (2015), which keeps the activations' variance.
+    Dauphin and Ma 2019, Fixup), and the others by He et al. (2015), which keeps the activations' variance. The
+    activation follows the addition: behind a zero it would pass no gradient.
     """
     _require_images("resnet9", shape, least=8)
     _require_positive("resnet9", width=width)
@@ -95,12 +96,12 @@ def resnet9(shape: tuple[int, ...], classes: int, width: int = 64) -> nn.Module:
         *_conv(shape[0], w),
         *_conv(w, 2 * w),
         nn.MaxPool2d(2),
-        Residual(nn.Sequential(*_conv(2 * w, 2 * w), *_conv(2 * w, 2 * w), Slot("branch", 2 * w, 2, depth=0.5))),
+        *_plain_block(2 * w, depth=0.5),
         *_conv(2 * w, 4 * w),
         nn.MaxPool2d(2),
         *_conv(4 * w, 8 * w),
         nn.MaxPool2d(2),
-        Residual(nn.Sequential(*_conv(8 * w, 8 * w), *_conv(8 * w, 8 * w), Slot("branch", 8 * w, 2, depth=1.0))),
+        *_plain_block(8 * w, depth=1.0),
         nn.AdaptiveMaxPool2d(1),
         nn.Flatten(),
         Slot("hidden", 8 * w, dims=0),
@@ -202,6 +203,13 @@ def _conv(inputs: int, outputs: int) -> list[nn.Module]:
         nn.ReLU(),
         Slot("hidden", outputs, 2),
     ]
+
+
+def _plain_block(channels: int, depth: float) -> list[nn.Module]:
+    """A residual block of two convolutions without normalization, with its slots."""
+    last = nn.Conv2d(channels, channels, 3, padding=1)
+    branch = [*_conv(channels, channels), last, Slot("norm", channels, 2), Slot("branch", channels, 2, depth)]
+    return [Residual(nn.Sequential(*branch), act=nn.ReLU()), Slot("hidden", channels, 2)]
 
 
 def _conv2d(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:

@@ -54,6 +54,15 @@ def test_resnet9_branches_start_as_identity() -> None:
         assert block.branch(torch.rand(2, channels, 8, 8)).abs().max() == 0
 
 
+def test_resnet9_branches_learn() -> None:
+    net = build("resnet9(width=4)")
+    net(torch.rand(8, *IMAGE)).square().sum().backward()
+    for block in (m for m in net.modules() if isinstance(m, nets.Residual)):
+        last = [m for m in block.modules() if isinstance(m, nn.Conv2d)][-1]
+        assert last.weight.grad is not None
+        assert last.weight.grad.abs().max() > 0
+
+
 def test_resnet9_keeps_the_scale_of_activations() -> None:
     logits = build("resnet9(width=16)")(torch.rand(64, *IMAGE))
     assert 0.05 < float(logits.detach().std()) < 20

@@ -113,17 +113,13 @@ SPLITS = ("train", "val", "test")
 
 def show_results(console: Console, records: Sequence[Record], baseline: Sequence[Record], how: str) -> None:
     """The table of a recipe's records (one a seed) above the baseline's; `how`: the command for a missing one."""
-    table = Table(title=_title(records), title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0))
-    table.add_column("recipe", overflow="fold", max_width=44)
-    for heading in ("", "train", "validation", "test", "gap (train to val)"):
-        table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
-    _add_rows(table, records)
-    if baseline:
-        table.add_section()
-        _add_rows(table, baseline)
     console.print()
-    console.print(table)
-    console.print(Text(_footnote(records), style="dim"))
+    console.print(Text(_title(records), style="italic"), soft_wrap=True)
+    console.print(Text(_row("", ["train", "validation", "test", "gap to val."]), style="bold"), soft_wrap=True)
+    for group in (records, baseline):
+        if group:
+            _show_rows(console, group)
+    console.print(Text(_footnote(records), style="dim"), soft_wrap=True)
     if not baseline and how:
         console.print(Text(f"no baseline with these settings yet: {how}", style="dim"), soft_wrap=True)
 
@@ -152,26 +148,30 @@ def _title(records: Sequence[Record]) -> str:
     return f"{first.dataset['name']}, {first.model['name']}, {which}"
 
 
-def _add_rows(table: Table, records: Sequence[Record]) -> None:
+def _show_rows(console: Console, records: Sequence[Record]) -> None:
     done = [r for r in records if r.status == "ok"]
-    name = Text(records[0].recipe)
-    if not done:
-        table.add_row(name, Text("diverged" if records[0].status == "diverged" else "failed", style="bold red"))
-        return
-    lost = len(records) - len(done)
-    accuracy = [_cell([100 * r.metrics[s]["accuracy"] for r in done], "{:.2f} %") for s in SPLITS]
-    loss = [_cell([r.metrics[s]["loss"] for r in done], "{:.4f}") for s in SPLITS]
-    table.add_row(name, "accuracy", *accuracy, _cell([100 * r.gap["accuracy"] for r in done], "{:+.2f} points"))
-    note = Text(f"({lost} of {len(records)} seeds did not finish)", style="red") if lost else Text("")
-    table.add_row(note, "loss", *loss, _cell([r.gap["loss"] for r in done], "{:+.4f}"))
+    console.print(Text(records[0].recipe, style="bold cyan"), soft_wrap=True)
+    if len(done) < len(records):
+        states = ", ".join(f"seed {r.config['seed']} {r.status}" for r in records if r.status != "ok")
+        console.print(Text(f"  {states}", style="bold red"), soft_wrap=True)
+    if done:
+        accuracy = [_cell([100 * r.metrics[s]["accuracy"] for r in done], "{:.2f}") for s in SPLITS]
+        loss = [_cell([r.metrics[s]["loss"] for r in done], "{:.4f}") for s in SPLITS]
+        gaps = [
+            _cell([100 * r.gap["accuracy"] for r in done], "{:+.2f}"),
+            _cell([r.gap["loss"] for r in done], "{:+.4f}"),
+        ]
+        console.print(_row("  accuracy, %", [*accuracy, gaps[0]]), soft_wrap=True)
+        console.print(_row("  loss, nats", [*loss, gaps[1]]), soft_wrap=True)
+
+
+def _row(label: str, cells: Sequence[str]) -> str:
+    return f"{label:<13}" + "".join(f"{cell:>17}" for cell in cells)
 
 
 def _cell(values: Sequence[float], form: str) -> str:
     mean = form.format(statistics.fmean(values))
-    if len(values) == 1:
-        return mean
-    spread = form.replace("+", "").format(statistics.stdev(values)).removesuffix(" %").removesuffix(" points")
-    return f"{mean} ± {spread}"
+    return mean if len(values) == 1 else f"{mean} ± {form.replace('+', '').format(statistics.stdev(values))}"
 
 
 def _footnote(records: Sequence[Record]) -> str:
@@ -179,12 +179,13 @@ def _footnote(records: Sequence[Record]) -> str:
     if not done:
         return ""
     mean = statistics.fmean
-    parts = [
-        f"ECE {mean(r.metrics['test']['ece'] for r in done):.4f}",
-        f"Brier {mean(r.metrics['test']['brier'] for r in done):.4f} (test)",
-        f"weights: norm {mean(r.weights['l2_norm'] for r in done):.2f}",
+    lines = [
+        f"test: ECE {mean(r.metrics['test']['ece'] for r in done):.4f}, "
+        f"Brier score {mean(r.metrics['test']['brier'] for r in done):.4f}; "
+        f"weights: norm {mean(r.weights['l2_norm'] for r in done):.2f}, "
         f"{100 * mean(r.weights['zero_fraction'] for r in done):.1f} % exactly zero",
-        f"{mean(r.epochs_run for r in done):g} epochs, best {mean(r.best_epoch or 0 for r in done):g}",
-        f"{mean(r.seconds for r in done):.1f} s, {mean(r.images_per_second for r in done):,.0f} samples/s",
+        f"{mean(r.epochs_run for r in done):.3g} epochs, lowest validation loss in epoch "
+        f"{mean(r.best_epoch or 0 for r in done):.3g}; {mean(r.seconds for r in done):.1f} s, "
+        f"{mean(r.images_per_second for r in done):,.0f} samples/s",
     ]
-    return ", ".join(parts)
+    return "\n".join(lines)

@@ -37,12 +37,12 @@ def test_one_run_from_plan_to_table(run: Any, tmp_path: Path) -> None:
     status, out, err = run("--recipe", "label_smoothing", "--epochs", "2")
     assert status == 0
     assert err == ""
-    for words in ("1,150 to train on", "label_smoothing(epsilon=0.1)", "Szegedy", "accuracy", "gap (train to val)"):
+    for words in ("1,150 to train on", "label_smoothing(epsilon=0.1)", "Szegedy", "accuracy", "gap to val."):
         assert words in out
     assert "python bench/run.py --recipe none" in out
     (path,) = (tmp_path / "results" / "records").iterdir()
     record = json.loads(path.read_text())
-    assert f"{100 * record['metrics']['test']['accuracy']:.2f} %" in out
+    assert f"{100 * record['metrics']['test']['accuracy']:.2f}" in out
     assert f"{record['gap']['loss']:+.4f}" in out
 
 
@@ -67,7 +67,7 @@ def test_seeds_are_paired_and_summarized(run: Any, tmp_path: Path) -> None:
     records = [json.loads(p.read_text()) for p in (tmp_path / "results" / "records").iterdir()]
     assert sorted(r["config"]["seed"] for r in records) == [5, 6, 7]
     values = [100 * r["metrics"]["test"]["accuracy"] for r in records]
-    assert f"{np.mean(values):.2f} % ± {np.std(values, ddof=1):.2f}" in out
+    assert f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" in out
     assert "3 paired seeds" in out
 
 

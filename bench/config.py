@@ -58,6 +58,10 @@ class RunConfig:
     optimizer: str | None = _what("optimizer", None)
     momentum: float = _what("momentum of sgd", 0.9)
     schedule: str = _what("learning rate over time: cosine falls to 0", "cosine")
+    fold: int | None = _what("cross-validation: which of the folds is held out for validation", None)
+    folds: int | None = _what("cross-validation: number of folds of the training data", None)
+    resample: int | None = _what("number of the bootstrap resample of the training split to train on", None)
+    trial: bool | None = _what("a tuning trial: the test split is not measured", None)
     precision: str = _what("Lightning's precision", "32-true")
 
     data_dir: str = _here("where datasets lie or are downloaded to", "data")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,9 +54,32 @@ def finish(totals: Tensor) -> dict[str, float]:
     return {"loss": loss / count, "accuracy": correct / count, "ece": ece, "brier": brier / count}
 
 
+def reliability(totals: Tensor) -> dict[str, list[float]]:
+    """By confidence bin, from the sums of `sums`: count, mean confidence, accuracy (0 in empty bins)."""
+    count, confidence, right = totals[4:].cpu().view(3, BINS).tolist()
+
+    def share(parts: list[float]) -> list[float]:
+        return [float(f"{part / n:.6g}") if n else 0.0 for part, n in zip(parts, count, strict=True)]
+
+    return {"count": count, "confidence": share(confidence), "accuracy": share(right)}
+
+
 def gap(train: dict[str, float], other: dict[str, float]) -> dict[str, float]:
     """How much worse the network does on unseen data: loss(other) - loss(train), accuracy the other way."""
     return {"loss": other["loss"] - train["loss"], "accuracy": train["accuracy"] - other["accuracy"]}
+
+
+HISTOGRAM_BINS = 41
+"""Odd, so that zero is the middle of a bin."""
+
+
+@torch.no_grad()
+def weight_histogram(weights: list[nn.Parameter]) -> dict[str, Any]:
+    """Counts of all weights in HISTOGRAM_BINS equal bins over [-limit, limit], the largest magnitude being `limit`."""
+    values = torch.cat([w.detach().float().flatten() for w in weights]).cpu()
+    limit = float(values.abs().max()) or 1.0
+    counts = values.histc(HISTOGRAM_BINS, -limit, limit).long().tolist()
+    return {"limit": float(f"{limit:.6g}"), "counts": counts}
 
 
 @torch.no_grad()

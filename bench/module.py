@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from bench import metrics
 from bench.config import RunConfig
-from recipes import Recipe, Step, StepSize, weights
+from recipes import Recipe, Step, StepSize
 from recipes._random import own_rows, world
 
 VAL, PROBE = "val", "train_probe"
@@ -42,7 +42,7 @@ class Classifier(LightningModule):
         self.net, self.recipe, self.config, self.steps = net, recipe, config, steps
         self.history: History = []
         self.diverged: str | None = None
-        self.final: dict[str, dict[str, float]] = {}
+        self.final: dict[str, Tensor] = {}
         self.seconds = self.training_seconds = 0.0
         self.epoch_start = 0.0
         self.objective = torch.zeros(())
@@ -139,16 +139,17 @@ class Classifier(LightningModule):
         # Lightning runs the callbacks' hooks first, so the selected weights (best, averaged) are in place.
         if self.diverged is None:
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self.final = {split: self.evaluate(data.loader(split)) for split in ("train", "val", "test")}
+            splits = ("train", "val") if self.config.trial else ("train", "val", "test")
+            self.final = {split: self.evaluate(data.loader(split)) for split in splits}
 
     @torch.no_grad()
-    def evaluate(self, loader: Any) -> dict[str, float]:
-        """Loss, accuracy, ECE and Brier score of the present weights on a whole split."""
+    def evaluate(self, loader: Any) -> Tensor:
+        """`metrics.sums` of the present weights over a whole split."""
         self.eval()
         with self.trainer.precision_plugin.val_step_context():
             totals = sum(metrics.sums(self.net(x), labels) for x, labels in loader)
         assert isinstance(totals, Tensor)
-        return metrics.finish(all_sum(totals))
+        return all_sum(totals)
 
     # --- resuming ---------------------------------------------------------------------------------------------------
 
@@ -219,8 +220,3 @@ def all_sum(x: Tensor) -> Tensor:
         x = x.clone()
         dist.all_reduce(x)
     return x
-
-
-def trained_weights(net: nn.Module) -> dict[str, float]:
-    """L2 norm and zero fraction of a network's weights, for the record."""
-    return metrics.weight_summary(weights(net))

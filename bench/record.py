@@ -48,6 +48,10 @@ class Record:
     """Training samples a second, evaluation not counted."""
     weights: dict[str, float]
     """l2_norm, zero_fraction of the weights of linear and convolutional layers."""
+    weight_histogram: dict[str, Any]
+    """limit and counts: equal bins over [-limit, limit]."""
+    reliability: dict[str, list[float]]
+    """By confidence bin of the test split: count, confidence, accuracy."""
     environment: dict[str, Any]
     wandb: dict[str, Any]
     created: str

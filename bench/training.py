@@ -26,13 +26,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
 
+from bench import metrics as measure
 from bench import nets, record, tracking
 from bench.config import SUITE_VERSION, ConfigError, RunConfig, run_id
-from bench.metrics import gap
-from bench.module import Classifier, trained_weights
+from bench.module import Classifier
 from bench.record import Record
 from datamodules import DataModule
-from recipes import Recipe, Task, build
+from recipes import Recipe, Task, build, weights
 
 ROOT = Path(__file__).resolve().parent.parent
 # Lightning asks torch to look for GPUs by way of NVML; torch's optimizers do so each step, which costs 40 us where
@@ -244,7 +244,9 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
     data, history = prepared.data, module.history
     error = error or module.diverged
     status: record.Status = "diverged" if module.diverged else "failed" if error else "ok"
-    metrics = {k: dict(v) for k, v in module.final.items()} if status == "ok" else {}
+    ok = status == "ok"
+    metrics = {k: measure.finish(v) for k, v in module.final.items()} if ok else {}
+    trained = weights(module.net)
     finite = [row for row in history if math.isfinite(row["val/loss"])]
     images = len(history) * len(data.train_dataloader()) * data.batch_size
     return Record(
@@ -268,7 +270,9 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
         best_epoch=int(min(finite, key=lambda row: row["val/loss"])["epoch"]) if finite else None,
         seconds=round(module.seconds, 3),
         images_per_second=round(images / module.training_seconds, 1) if module.training_seconds else 0.0,
-        weights=trained_weights(module.net) if status == "ok" else {},
+        weights=measure.weight_summary(trained) if ok else {},
+        weight_histogram=measure.weight_histogram(trained) if ok else {},
+        reliability=measure.reliability(module.final["test"]) if "test" in metrics else {},
         environment=environment(prepared.config),
         wandb=wandb,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -276,7 +280,7 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
 
 
 def _gap(metrics: dict[str, dict[str, float]], split: str) -> dict[str, float]:
-    return gap(metrics["train"], metrics[split]) if metrics else {}
+    return measure.gap(metrics["train"], metrics[split]) if split in metrics else {}
 
 
 def _short(value: float) -> Any:

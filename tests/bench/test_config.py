@@ -18,7 +18,15 @@ HERE = {"data_dir", "results_dir", "wandb", "project", "group", "accelerator", "
 def test_identity_holds_what_decides_the_numbers_only() -> None:
     identity = RunConfig().resolve().identity()
     everything = {f.name for f in fields(RunConfig)}
-    assert set(identity) == everything - HERE - {"train_size", "val_fraction", "image_size"}
+    assert set(identity) == everything - HERE - {
+        "train_size",
+        "val_fraction",
+        "image_size",
+        "fold",
+        "folds",
+        "resample",
+        "trial",
+    }
 
 
 def test_run_id_changes_with_every_setting_that_counts() -> None:
@@ -26,7 +34,8 @@ def test_run_id_changes_with_every_setting_that_counts() -> None:
     changes: dict[str, Any] = {
         "recipe": "dropout(p=0.3)", "dataset": "mnist", "model": "cnn", "seed": 1, "epochs": 7, "train_size": 99,
         "val_fraction": 0.3, "split_seed": 1, "image_size": 9, "batch_size": 7, "lr": 0.5, "optimizer": "sgd",
-        "momentum": 0.5, "schedule": "constant", "precision": "bf16-mixed",
+        "momentum": 0.5, "fold": 1, "folds": 5, "resample": 1, "trial": True,
+        "schedule": "constant", "precision": "bf16-mixed",
     }  # fmt: skip
     ids = {run_id(base, "f"), run_id(base, "g")} | {run_id(replace(base, **{k: v}), "f") for k, v in changes.items()}
     assert len(ids) == 2 + len(changes)

@@ -111,6 +111,8 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
     ("digits", "linear"): {"epochs": 40, "batch_size": 32, "lr": 1e-2},
     ("digits", "mlp"): {"epochs": 30, "batch_size": 32},
     ("digits", "cnn"): {"epochs": 20, "batch_size": 32, "lr": 3e-3},
+    ("imagefolder", "resnet9"): {"epochs": 30},
+    ("cifar10", "resnet9"): {"epochs": 30},
     ("sparse_features", "linear"): {"epochs": 100, "batch_size": 30, "lr": 1e-2},
     ("dense_features", "linear"): {"epochs": 100, "batch_size": 30, "lr": 1e-2},
     ("sparse_features", "mlp"): {"epochs": 40, "batch_size": 30},
@@ -167,6 +169,12 @@ def _check_ranges(config: RunConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < least:
             raise ConfigError(f"{name} must be at least {least}, got {value}")
+    if (config.fold is None) != (config.folds is None):
+        raise ConfigError("fold and folds are given together or not at all")
+    if config.fold is not None and config.folds is not None and not 0 <= config.fold < config.folds:
+        raise ConfigError(f"fold must lie between 0 and {config.folds - 1}, got {config.fold}")
+    if config.resample is not None and config.resample < 0:
+        raise ConfigError(f"resample must be at least 0, got {config.resample}")
     for name in ("seed", "split_seed"):
         if getattr(config, name) >= 2**31:
             raise ConfigError(f"{name} must be below 2**31, got {getattr(config, name)}")

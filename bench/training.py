@@ -92,6 +92,9 @@ def prepare(config: RunConfig) -> Prepared:
         split_seed=config.split_seed,
         seed=config.seed,
         batch_size=config.batch_size or 1,
+        fold=config.fold,
+        folds=config.folds,
+        resample=config.resample,
     )
     processes = config.devices * config.num_nodes
     if data.batch_size % processes:

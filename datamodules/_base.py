@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import LongTensor, Tensor
 
 from datamodules._registry import TRANSFORMATIONS, Arrays, DataError, Dataset, datasets, find, register
-from datamodules._split import Parts, split
+from datamodules._split import Again, Parts, split
 
 __all__ = [
     "TRANSFORMATIONS",
@@ -61,6 +61,8 @@ class DataModule(LightningDataModule):
         seed: keys the order of the training batches.
         batch_size: rows of a training step over all processes; at most the training split's size.
         eval_batch_size: rows of an evaluation step on each process.
+        fold, folds: cross-validation: validate on that one (from 0) of so many stratified folds of the training split.
+        resample: train on that bootstrap resample of the training split.
 
     Attributes:
         info, kind, keeps: the registry's entry.
@@ -86,6 +88,9 @@ class DataModule(LightningDataModule):
         seed: int = 0,
         batch_size: int = 128,
         eval_batch_size: int = 2048,
+        fold: int | None = None,
+        folds: int | None = None,
+        resample: int | None = None,
     ) -> None:
         super().__init__()
         _check_least(image_size=(image_size, 1), split_seed=(split_seed, 0), seed=(seed, 0))
@@ -93,7 +98,13 @@ class DataModule(LightningDataModule):
         self.info = find(dataset)
         self.kind, self.keeps = self.info.kind, self.info.keeps
         data = _prepare(
-            dataset, Path(data_dir).expanduser().absolute(), image_size, train_size, val_fraction, split_seed
+            dataset,
+            Path(data_dir).expanduser().absolute(),
+            image_size,
+            train_size,
+            val_fraction,
+            split_seed,
+            Again(fold, folds, resample),
         )
         self.splits, self.classes, self.fingerprint = data.splits, data.classes, data.fingerprint
         self.mean, self.std = data.mean, data.std
@@ -209,8 +220,8 @@ class _Prepared(NamedTuple):
     fingerprint: str
 
 
-# Many runs of one process share a dataset; two are kept, as CIFAR-10 takes 180 MB decoded and as much when split.
-@lru_cache(maxsize=2)
+# Many runs of one process share a dataset, and the folds of a cross-validation take turns. CIFAR-10 takes 180 MB each.
+@lru_cache(maxsize=6)
 def _prepare(
     name: str,
     data_dir: Path,
@@ -218,6 +229,7 @@ def _prepare(
     train_size: int | None,
     val_fraction: float | None,
     split_seed: int,
+    again: Again,
 ) -> _Prepared:
     arrays, digest = _decode(name, data_dir, image_size)
     own_val = None if arrays.val_y is None else len(arrays.val_y)
@@ -226,8 +238,8 @@ def _prepare(
             f"--val_fraction {val_fraction}: {name} has its own validation split of {own_val} rows; leave it out"
         )
     fraction = find(name).val_fraction if val_fraction is None else val_fraction
-    parts = split(name, arrays.train_y, own_val, train_size, fraction, split_seed)
-    splits = _splits(arrays, parts)
+    parts = split(name, arrays.train_y, own_val, train_size, fraction, split_seed, again)
+    splits = _splits(arrays, parts, own_val is not None and again.fold is None)
     mean, std = _moments(splits["train"].x)
     return _Prepared(splits, arrays.classes, mean, std, _sha256(digest.encode(), *parts))
 
@@ -244,11 +256,10 @@ def _decode(name: str, data_dir: Path, image_size: int | None) -> tuple[Arrays, 
     return arrays, _sha256(names, arrays.train_x, arrays.train_y, arrays.test_x, arrays.test_y, *own_val)
 
 
-def _splits(arrays: Arrays, parts: Parts) -> dict[str, Split]:
+def _splits(arrays: Arrays, parts: Parts, own_val: bool) -> dict[str, Split]:
     def take(rows: NDArray[np.int64]) -> Split:
         return _as_split(arrays.train_x[rows], arrays.train_y[rows])
 
-    own_val = arrays.val_x is not None and arrays.val_y is not None
     return {
         "train": take(parts.train),
         "val": _as_split(arrays.val_x, arrays.val_y) if own_val else take(parts.val),

@@ -44,8 +44,24 @@ def stratified(labels: Indices, n: int, rng: np.random.Generator) -> Indices:
     return np.sort(shuffled[np.lexsort((tie, -counts[group], place))[:n]])
 
 
+class Again(NamedTuple):
+    """Another training split, made from the usual one: a fold left out, or a resample."""
+
+    fold: int | None = None
+    """Which of the `folds` becomes the validation split, from 0; the usual validation split is not used then."""
+    folds: int | None = None
+    resample: int | None = None
+    """Number of a bootstrap resample: as many rows, drawn with replacement (Efron 1979)."""
+
+
 def split(
-    name: str, labels: Indices, val_rows: int | None, train_size: int | None, val_fraction: float, seed: int
+    name: str,
+    labels: Indices,
+    val_rows: int | None,
+    train_size: int | None,
+    val_fraction: float,
+    seed: int,
+    again: Again = Again(),
 ) -> Parts:
     """Divide a dataset's training part.
 
@@ -59,6 +75,7 @@ def split(
         train_size: rows to keep for training; None keeps all.
         val_fraction: the share of rows for validation.
         seed: keys every draw.
+        again: leaves a fold out, or resamples.
 
     Returns:
         Train, validation and the train probe: a subset of train as large as validation, if train has that many rows.
@@ -71,8 +88,30 @@ def split(
     if train_size is not None:
         _check_train_size(name, train_size, len(rest), len(np.unique(labels)))
         rest = rest[stratified(labels[rest], train_size, _rng(seed, 1))]
+    if again.fold is not None and again.folds is not None:
+        rest, val = _leave_out(name, labels, rest, again.fold, again.folds, seed)
+        val_rows = None
+    if again.resample is not None:
+        rest = np.sort(_rng(seed, 4 + again.resample).choice(rest, len(rest)))
     probe_size = min(len(val) if val_rows is None else val_rows, len(rest))
     return Parts(rest, val, rest[stratified(labels[rest], probe_size, _rng(seed, 2))])
+
+
+def folds_of(labels: Indices, folds: int, rng: np.random.Generator) -> Indices:
+    """Number each row with its fold, (N,) from 0 to folds - 1; sizes differ by at most one, over all and in each class."""
+    shuffled = rng.permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    number = np.empty(len(labels), dtype=np.int64)
+    number[by_class] = np.arange(len(labels)) % folds
+    return number
+
+
+def _leave_out(name: str, labels: Indices, rest: Indices, fold: int, folds: int, seed: int) -> tuple[Indices, Indices]:
+    fewest = int(np.unique(labels[rest], return_counts=True)[1].min())
+    if not 2 <= folds <= fewest:
+        raise DataError(f"folds {folds}: must lie between 2 and {fewest}, the rows of {name}'s smallest training class")
+    held = folds_of(labels[rest], folds, _rng(seed, 3)) == fold
+    return rest[~held], rest[held]
 
 
 def _validation(name: str, labels: Indices, fraction: float, seed: int) -> Indices:

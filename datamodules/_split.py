@@ -61,7 +61,7 @@ def split(
     train_size: int | None,
     val_fraction: float,
     seed: int,
-    again: Again = Again(),
+    again: Again | None = None,
 ) -> Parts:
     """Divide a dataset's training part.
 
@@ -88,6 +88,7 @@ def split(
     if train_size is not None:
         _check_train_size(name, train_size, len(rest), len(np.unique(labels)))
         rest = rest[stratified(labels[rest], train_size, _rng(seed, 1))]
+    again = again or Again()
     if again.fold is not None and again.folds is not None:
         rest, val = _leave_out(name, labels, rest, again.fold, again.folds, seed)
         val_rows = None
@@ -98,7 +99,7 @@ def split(
 
 
 def folds_of(labels: Indices, folds: int, rng: np.random.Generator) -> Indices:
-    """Number each row with its fold, (N,) from 0 to folds - 1; sizes differ by at most one, over all and in each class."""
+    """Number each row with its fold, (N,) from 0 to folds - 1; evenly, over all and in each class."""
     shuffled = rng.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     number = np.empty(len(labels), dtype=np.int64)

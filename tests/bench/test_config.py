@@ -12,6 +12,7 @@ import pytest
 
 from bench.config import ConfigError, RunConfig, canonical_json, from_mapping, load_yaml, run_id
 
+FOLDS = {"fold": 0, "folds": 5}
 HERE = {"data_dir", "results_dir", "wandb", "project", "group", "accelerator", "devices", "num_nodes", "checkpoint"}
 
 
@@ -34,10 +35,12 @@ def test_run_id_changes_with_every_setting_that_counts() -> None:
     changes: dict[str, Any] = {
         "recipe": "dropout(p=0.3)", "dataset": "mnist", "model": "cnn", "seed": 1, "epochs": 7, "train_size": 99,
         "val_fraction": 0.3, "split_seed": 1, "image_size": 9, "batch_size": 7, "lr": 0.5, "optimizer": "sgd",
-        "momentum": 0.5, "fold": 1, "folds": 5, "resample": 1, "trial": True,
+        "momentum": 0.5, "fold": 1, "folds": 6, "resample": 1, "trial": True,
         "schedule": "constant", "precision": "bf16-mixed",
     }  # fmt: skip
-    ids = {run_id(base, "f"), run_id(base, "g")} | {run_id(replace(base, **{k: v}), "f") for k, v in changes.items()}
+    ids = {run_id(base, "f"), run_id(base, "g")} | {
+        run_id(replace(base, **(FOLDS | {k: v} if k in FOLDS else {k: v})), "f") for k, v in changes.items()
+    }
     assert len(ids) == 2 + len(changes)
     assert changes.keys() | HERE == {f.name for f in fields(RunConfig)}
     assert all(re.fullmatch("[0-9a-f]{16}", i) for i in ids)

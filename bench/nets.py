@@ -164,7 +164,8 @@ def parse(text: str) -> NetSpec:
         name, args, kwargs = parse_call(text, "network")
         if name not in NETS:
             raise NetError(f"unknown network {name!r}{nearest(name, NETS)}; choose from {', '.join(NETS)}")
-        return NetSpec(name, bind(name, _parameters(name), args, kwargs, typing.get_type_hints(NETS[name])))
+        given = bind(name, _parameters(name), args, kwargs, typing.get_type_hints(NETS[name]))
+        return NetSpec(name, {k: p.default for k, p in _parameters(name).items()} | given)
     except RecipeError as error:
         raise NetError(str(error)) from None
 

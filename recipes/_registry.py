@@ -117,7 +117,7 @@ def build(spec: str, task: Task | None = None) -> Recipe:
 
 
 def parse(spec: str) -> list[tuple[Technique, dict[str, Any]]]:
-    """The techniques of a spec, in order, each with all of its arguments; raises as `build` does."""
+    """The techniques of a spec, in order, each with the arguments that it gives; raises as `build` does."""
     return [_resolve(node, spec) for node in _terms(spec)]
 
 
@@ -132,7 +132,7 @@ def parse_call(text: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
 def bind(
     name: str, parameters: dict[str, inspect.Parameter], args: list[Any], kwargs: dict[str, Any], hints: dict[str, Any]
 ) -> dict[str, Any]:
-    """Check literal arguments against parameters and their annotations; returns all of them, defaults filled in."""
+    """Check literal arguments against parameters and their annotations; returns those given, by keyword."""
     if len(args) > len(parameters):
         raise RecipeError(f"{name} takes at most {len(parameters)} arguments, got {len(args)}")
     given = dict(zip(parameters, args, strict=False))
@@ -146,7 +146,7 @@ def bind(
     missing = [k for k, p in parameters.items() if p.default is p.empty and k not in given]
     if missing:
         raise RecipeError(f"{name} needs a value for {', '.join(missing)}")
-    return {k: check_type(name, k, given.get(k, p.default), hints.get(k, Any)) for k, p in parameters.items()}
+    return {k: check_type(name, k, value, hints.get(k, Any)) for k, value in given.items()}
 
 
 def _terms(spec: str, kind: str = "recipe") -> list[ast.expr]:
@@ -164,9 +164,7 @@ def _terms(spec: str, kind: str = "recipe") -> list[ast.expr]:
 
 
 def _call(node: ast.expr, spec: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
-    function, args, keywords = (
-        (node.func, node.args, node.keywords) if isinstance(node, ast.Call) else (node, [], [])
-    )
+    function, args, keywords = (node.func, node.args, node.keywords) if isinstance(node, ast.Call) else (node, [], [])
     name = _name(function)
     if name is None:
         raise RecipeError(f"malformed {kind} {ast.unparse(node)!r} in {spec!r}: expected NAME or NAME(argument=value)")
@@ -213,10 +211,11 @@ def _resolve(node: ast.expr, spec: str) -> tuple[Technique, dict[str, Any]]:
     name, args, kwargs = _call(node, spec, "recipe")
     technique = find(name)
     hints = typing.get_type_hints(technique.make)
-    return technique, bind(name, technique.parameters, args, kwargs, hints)
+    return technique, bind(technique.name, technique.parameters, args, kwargs, hints)
 
 
 def _make(technique: Technique, arguments: dict[str, Any], task: Task) -> Recipe:
+    arguments = {k: p.default for k, p in technique.parameters.items()} | arguments
     spec = technique.spec(**arguments)
     _check_fit(technique, task)
     wants_task = "task" in inspect.signature(technique.make).parameters
@@ -237,7 +236,9 @@ def _check_fit(technique: Technique, task: Task) -> None:
             raise UnfitError(f"{technique.name} works on images: this dataset holds {task.kind}")
         if need != "image" and not task.allows(need):
             kept = ", ".join(sorted(task.keeps or ())) or "none"
-            raise UnfitError(f"{technique.name} needs {need!r}, which does not keep this dataset's labels (kept: {kept})")
+            raise UnfitError(
+                f"{technique.name} needs {need!r}, which does not keep this dataset's labels (kept: {kept})"
+            )
 
 
 def _import(name: str) -> Technique:

@@ -1,0 +1,284 @@
+"""A study file, read and checked: which recipes, data, networks, sizes and seeds, and how strengths are tuned."""
+
+from __future__ import annotations
+
+import itertools
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bench import nets
+from bench.config import ConfigError, RunConfig, load_yaml
+from datamodules import find as find_dataset
+from recipes import RecipeError, Technique, build, parse, techniques
+from recipes._registry import check_type, nearest
+
+LISTS = {"recipes": "recipe", "datasets": "dataset", "models": "model", "train_sizes": "train_size", "seeds": "seed"}
+"""Keys whose values multiply, and the setting that each gives."""
+OWN = (
+    "trial",
+    "fold",
+    "folds",
+    "resample",
+    "results_dir",
+    "group",
+    "checkpoint",
+    "devices",
+    "num_nodes",
+    *LISTS.values(),
+)
+"""Settings that the study itself decides."""
+SELECT = ("val/loss", "val/accuracy")
+SPACES = ("strength", "strength+lr")
+SAMPLERS = ("grid", "qmc", "random", "tpe")
+TUNING_SEED = 1_000_000
+"""Trials train on this seed, which no study may use: the chosen strength is tested on seeds that did not choose it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune:
+    """How strengths are chosen, with the same number of trials for every recipe."""
+
+    trials: int = 5
+    folds: int | None = None
+    """Stratified folds of the training split; `None` scores on the held-out validation split."""
+    select: str = "val/loss"
+    space: str = "strength"
+    sampler: str | None = None
+    """`grid` takes the technique's own values; `qmc`, `random` and `tpe` (Optuna) search between its ends."""
+
+    def __post_init__(self) -> None:
+        _check_types(self, "tune")
+        if self.trials < 1:
+            raise ConfigError(f"tune: trials must be at least 1, got {self.trials}")
+        if self.folds is not None and self.folds < 2:
+            raise ConfigError(
+                f"tune: folds must be at least 2, got {self.folds}; leave it out to use the validation split"
+            )
+        if self.select.startswith("test"):
+            raise ConfigError(
+                f"tune: select {self.select!r} would choose on test data; choose from {', '.join(SELECT)}"
+            )
+        for name, choices in {"select": SELECT, "space": SPACES, "sampler": SAMPLERS}.items():
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise ConfigError(
+                    f"tune: unknown {name} {value!r}{nearest(value, choices)}; choose from {', '.join(choices)}"
+                )
+        if self.space == "strength+lr" and self.sampler == "grid":
+            raise ConfigError(
+                "tune: sampler 'grid' covers the strength only; with space 'strength+lr' use qmc, random or tpe"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decompose:
+    """Bias and variance over each recipe's strengths, from networks trained on bootstrap resamples."""
+
+    resamples: int = 10
+
+    def __post_init__(self) -> None:
+        _check_types(self, "decompose")
+        if self.resamples < 2:
+            raise ConfigError(f"decompose: resamples must be at least 2, got {self.resamples}")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A recipe on a dataset, with a network and a number of training samples: one row of the final table."""
+
+    dataset: str
+    model: str
+    train_size: int | None
+    recipe: str
+    """As the study names it, canonical but for strengths that are to be tuned."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, expanded and checked."""
+
+    folder: Path
+    recipes: tuple[str, ...]
+    datasets: tuple[str, ...]
+    models: tuple[str, ...]
+    train_sizes: tuple[int | None, ...]
+    seeds: tuple[int, ...]
+    shared: Mapping[str, Any]
+    """Further settings, equal for all runs."""
+    tune: Tune | None
+    decompose: Decompose | None
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    def conditions(self) -> list[Condition]:
+        product = itertools.product(self.datasets, self.models, self.train_sizes, self.recipes)
+        return [Condition(*parts) for parts in product]
+
+    def config(self, condition: Condition, recipe: str, seed: int, **changes: Any) -> RunConfig:
+        """The resolved settings of one run."""
+        config = RunConfig(
+            recipe=recipe,
+            dataset=condition.dataset,
+            model=condition.model,
+            train_size=condition.train_size,
+            seed=seed,
+            results_dir=str(self.folder),
+            group=self.name,
+            **self.shared,
+        )
+        return replace(config.resolve(), **changes)
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        ConfigError: anything wrong with it, in one line that names the file.
+    """
+    try:
+        return _study(path.parent, load_yaml(path))
+    except (RecipeError, nets.NetError, ValueError) as error:
+        text = str(error)
+        raise ConfigError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+
+
+def free_strengths(recipe: str) -> list[Technique]:
+    """The techniques of a spec, as a study writes it, whose strength is not given and so may be tuned."""
+    return [t for t, given in parse(recipe) if t.strength is not None and t.strength not in given]
+
+
+def with_strengths(recipe: str, values: Mapping[str, Any]) -> str:
+    """The canonical spec in which each named technique has the given strength."""
+    terms = []
+    for technique, given in parse(recipe):
+        strength = {technique.strength: values[technique.name]} if technique.name in values else {}
+        terms.append(technique.spec(**given, **strength))
+    return str(build("+".join(terms)))
+
+
+def _study(folder: Path, content: dict[str, Any]) -> Study:
+    settings = {f.name for f in fields(RunConfig)} - set(OWN)
+    known = [*LISTS, "tune", "decompose", *sorted(settings)]
+    for key in content:
+        if key not in known:
+            instead = f": a study gives {_plural(str(key))!r}" if key in LISTS.values() else ""
+            raise ConfigError(
+                f"unknown key {key!r}{instead or nearest(str(key), known)}; choose from {', '.join(known)}"
+            )
+    lists = {key: _as_list(key, content.get(key, DEFAULT_LISTS[key])) for key in LISTS}
+    shared = {k: v for k, v in content.items() if k in settings}
+    recipes = tuple(dict.fromkeys(itertools.chain.from_iterable(map(_expand, lists["recipes"]))))
+    study = Study(
+        folder=folder,
+        recipes=recipes,
+        datasets=tuple(find_dataset(name).name for name in _distinct("datasets", lists["datasets"], str)),
+        models=tuple(str(nets.parse(name)) for name in _distinct("models", lists["models"], str)),
+        train_sizes=_distinct("train_sizes", lists["train_sizes"], int, None),
+        seeds=_distinct("seeds", lists["seeds"], int),
+        shared=shared,
+        tune=_block(Tune, "tune", content.get("tune")),
+        decompose=_block(Decompose, "decompose", content.get("decompose")),
+    )
+    _check(study)
+    return study
+
+
+DEFAULT_LISTS: dict[str, list[Any]] = {
+    "recipes": [],
+    "datasets": ["digits"],
+    "models": ["mlp"],
+    "train_sizes": [None],
+    "seeds": [0, 1, 2, 3, 4],
+}
+
+
+def _as_list(key: str, value: Any) -> list[Any]:
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise ConfigError(f"{key} is empty: the matrix has no runs")
+    return values
+
+
+def _distinct(key: str, values: list[Any], kind: type, *others: Any) -> tuple[Any, ...]:
+    for i, value in enumerate(values):
+        if value not in others and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ConfigError(f"{key}: {value!r} is not of type {kind.__name__}")
+        if value in values[:i]:
+            raise ConfigError(f"{key}: {value!r} appears twice")
+    return tuple(values)
+
+
+def _expand(entry: Any) -> Iterator[str]:
+    """One entry of `recipes`: `all`, a family, `pairs: [a, b, c]`, or a spec."""
+    if isinstance(entry, dict) and set(entry) == {"pairs"} and isinstance(entry["pairs"], list):
+        singles = [as_written(single) for single in entry["pairs"]]
+        if len(singles) < 2:
+            raise ConfigError(f"recipes: pairs needs at least two recipes, got {len(singles)}")
+        yield from (f"{a}+{b}" for a, b in itertools.combinations(singles, 2))
+    elif not isinstance(entry, str):
+        raise ConfigError(f"recipes: {entry!r} is neither a recipe nor `pairs: [...]`")
+    elif entry == "all":
+        yield from techniques()
+    elif entry in {t.family for t in techniques().values()}:
+        yield from (name for name, t in techniques().items() if t.family == entry)
+    else:
+        yield as_written(entry)
+
+
+def as_written(recipe: str) -> str:
+    """The spec with every argument that was given, by keyword; defaults stay out, so that they can be tuned."""
+    build(recipe)
+    terms = []
+    for technique, given in parse(recipe):
+        terms.append(technique.name + (f"({', '.join(f'{k}={v!r}' for k, v in given.items())})" if given else ""))
+    return "+".join(terms)
+
+
+def _block(kind: type[Any], name: str, content: Any) -> Any:
+    if content is None:
+        return None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{name}: expected `key: value` lines, got {content!r}")
+    known = [f.name for f in fields(kind)]
+    for key in content:
+        if key not in known:
+            raise ConfigError(f"{name}: unknown key {key!r}{nearest(str(key), known)}; choose from {', '.join(known)}")
+    return kind(**content)
+
+
+def _check_types(block: Any, name: str) -> None:
+    for key, hint in typing.get_type_hints(type(block)).items():
+        object.__setattr__(block, key, check_type(name, key, getattr(block, key), hint))
+
+
+def _check(study: Study) -> None:
+    for seed in study.seeds:
+        if not 0 <= seed < TUNING_SEED:
+            raise ConfigError(f"seeds: {seed} must lie between 0 and {TUNING_SEED - 1}")
+    for condition in study.conditions():
+        study.config(condition, str(build(condition.recipe)), study.seeds[0])
+        if study.tune:
+            _check_tunable(study.tune, condition.recipe)
+
+
+def _check_tunable(tune: Tune, recipe: str) -> None:
+    free = free_strengths(recipe)
+    if recipe != "none" and not free and tune.space == "strength":
+        raise ConfigError(
+            f"tune: {recipe} leaves no strength to tune; use space 'strength+lr', or a study without tune"
+        )
+    for technique in free:
+        if tune.sampler in (None, "grid") and tune.space == "strength" and tune.trials > len(technique.grid):
+            raise ConfigError(
+                f"tune: trials {tune.trials} is more than the {len(technique.grid)} values of {technique.name}'s grid; "
+                "use sampler qmc, random or tpe"
+            )
+
+
+def _plural(key: str) -> str:
+    return next(many for many, one in LISTS.items() if one == key)

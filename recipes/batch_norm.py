@@ -1,11 +1,10 @@
 """Batch normalization as a technique to be measured."""
 
-from torch import nn
-
+from recipes._checks import require
 from recipes._norm import BatchNorm
-from recipes._recipe import Recipe, UnfitError
+from recipes._recipe import Recipe
 from recipes._registry import register
-from recipes._slots import slots
+from recipes._surgery import normalize
 
 
 @register(
@@ -25,14 +24,7 @@ def batch_norm(momentum: float = 0.1) -> Recipe:
         ValueError: momentum is outside (0, 1].
         UnfitError: the network has no hidden layer, or is normalized already.
     """
-    if not 0 < momentum <= 1:
-        raise ValueError(f"momentum must be in (0, 1], got {momentum!r}")
-
-    def model(net: nn.Module) -> nn.Module:
-        for slot in slots(net, "norm"):
-            if not slot.empty:
-                raise UnfitError("batch_norm: this network's hidden layers are normalized already")
-            slot.append(BatchNorm(slot.channels, slot.dims, momentum))
-        return net
-
-    return Recipe(model=model)
+    require(0 < momentum <= 1, "momentum", momentum, "in (0, 1]")
+    return Recipe(
+        model=normalize("batch_norm", lambda slot: BatchNorm(slot.channels, slot.dims, momentum), replace=False)
+    )

@@ -43,6 +43,7 @@ class Classifier(LightningModule):
         self.history: History = []
         self.diverged: str | None = None
         self.final: dict[str, Tensor] = {}
+        self.predictions: Tensor | None = None
         self.seconds = self.training_seconds = 0.0
         self.epoch_start = 0.0
         self.objective = torch.zeros(())
@@ -141,6 +142,8 @@ class Classifier(LightningModule):
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
             splits = ("train", "val") if self.config.trial else ("train", "val", "test")
             self.final = {split: self.evaluate(data.loader(split)) for split in splits}
+            if self.config.resample is not None:
+                self.predictions = self.predict(data.loader("test"))
 
     @torch.no_grad()
     def evaluate(self, loader: Any) -> Tensor:
@@ -150,6 +153,13 @@ class Classifier(LightningModule):
             totals = sum(metrics.sums(self.net(x), labels) for x, labels in loader)
         assert isinstance(totals, Tensor)
         return all_sum(totals)
+
+    @torch.no_grad()
+    def predict(self, loader: Any) -> Tensor:
+        """(N, K) probabilities of this process's rows of a split."""
+        self.eval()
+        with self.trainer.precision_plugin.val_step_context():
+            return torch.cat([self.net(x).float().softmax(1) for x, _ in loader])
 
     # --- resuming ---------------------------------------------------------------------------------------------------
 

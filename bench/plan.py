@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,7 @@ class Tune:
                 f"tune: folds must be at least 2, got {self.folds}; leave it out to use the validation split"
             )
         if self.select.startswith("test"):
-            raise ConfigError(
-                f"tune: select {self.select!r} would choose on test data; choose from {', '.join(SELECT)}"
-            )
+            raise ConfigError(f"tune: {self.select!r} would look at test data; choose from {', '.join(SELECT)}")
         for name, choices in {"select": SELECT, "space": SPACES, "sampler": SAMPLERS}.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
@@ -110,6 +108,8 @@ class Study:
     """Further settings, equal for all runs."""
     tune: Tune | None
     decompose: Decompose | None
+    unfit: Mapping[Condition, str] = field(default_factory=dict)
+    """Conditions that are left out, with the reason: the recipe does not fit the data or the network."""
 
     @property
     def name(self) -> str:
@@ -117,7 +117,7 @@ class Study:
 
     def conditions(self) -> list[Condition]:
         product = itertools.product(self.datasets, self.models, self.train_sizes, self.recipes)
-        return [Condition(*parts) for parts in product]
+        return [c for c in itertools.starmap(Condition, product) if c not in self.unfit]
 
     def config(self, condition: Condition, recipe: str, seed: int, **changes: Any) -> RunConfig:
         """The resolved settings of one run."""
@@ -248,7 +248,8 @@ def _block(kind: type[Any], name: str, content: Any) -> Any:
     for key in content:
         if key not in known:
             raise ConfigError(f"{name}: unknown key {key!r}{nearest(str(key), known)}; choose from {', '.join(known)}")
-    return kind(**content)
+    values: dict[str, Any] = content
+    return kind(**values)
 
 
 def _check_types(block: Any, name: str) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 import typing
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 if __package__ in (None, ""):  # run as a script: the repository's root, not bench/, belongs on the path
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -20,25 +19,10 @@ from rich.console import Console
 from bench import console as screen
 from bench import nets, record
 from bench.config import CHOICES, ConfigError, RunConfig, from_mapping, load_yaml
+from bench.parser import WRONG_INPUT, Parser, refuse
 from bench.record import Record
 from bench.training import Prepared, cached, device_name, execute, first_process, prepare
-from datamodules import DataError
-from recipes import RecipeError, parse
-from recipes._registry import nearest
-
-WRONG_INPUT = (ConfigError, RecipeError, DataError, nets.NetError)
-
-
-class Parser(argparse.ArgumentParser):
-    """Argument parser whose refusals are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        for flag in message.removeprefix("unrecognized arguments: ").split() if "unrecognized" in message else []:
-            if flag.startswith("-"):
-                known = [o for o in self._option_string_actions if o.startswith("--")]
-                message = f"unknown flag {flag!r}{nearest(flag, known)}; choose from {', '.join(known)}"
-                break
-        raise ConfigError(message)
+from recipes import parse
 
 
 def make_parser() -> Parser:
@@ -62,15 +46,13 @@ def make_parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a run failed or diverged, 2 the input is wrong."""
     out = Console(quiet=not first_process(), highlight=False)
-    try:
-        return _main(sys.argv[1:] if argv is None else argv, out)
-    except WRONG_INPUT as error:
-        if first_process():
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing was recorded for the run in progress", file=sys.stderr)
-        return 130
+    with refuse(WRONG_INPUT, speak=first_process()) as refused:
+        try:
+            return _main(sys.argv[1:] if argv is None else argv, out)
+        except KeyboardInterrupt:
+            print("stopped; nothing was recorded for the run in progress", file=sys.stderr)
+            return 130
+    return refused.status
 
 
 def _main(argv: list[str], out: Console) -> int:

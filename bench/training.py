@@ -26,8 +26,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
 
+from bench import decompose, nets, record, tracking
 from bench import metrics as measure
-from bench import nets, record, tracking
 from bench.config import SUITE_VERSION, ConfigError, RunConfig, run_id
 from bench.module import Classifier
 from bench.record import Record
@@ -129,6 +129,7 @@ def execute(prepared: Prepared, callbacks: list[Callback], *, force: bool = Fals
         error = f"{type(exception).__name__}: {exception}"
     result = _make_record(prepared, module, error, {"id": tracker.id, "mode": tracker.mode})
     if first_process():
+        _keep_predictions(prepared, module)
         record.write(result, prepared.results_dir)
         tracker.finish({**result.flat(), "status": result.status}, failed=result.status != "ok")
     return result
@@ -137,6 +138,43 @@ def execute(prepared: Prepared, callbacks: list[Callback], *, force: bool = Fals
 def first_process() -> bool:
     """Whether this process is the one that writes and speaks, among those that train together."""
     return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def _keep_predictions(prepared: Prepared, module: Classifier) -> None:
+    """A resample's predictions of the test split, from which bias and variance are computed."""
+    if module.predictions is not None:
+        labels = prepared.data.splits["test"].y.cpu().numpy()
+        path = decompose.predictions_path(prepared.results_dir, prepared.run_id)
+        decompose.store(path, module.predictions.half().cpu().numpy(), labels)
+
+
+def record_failure(config: RunConfig, reason: str) -> Record:
+    """Write the record of a run that could not be prepared or whose process died."""
+    failed = Record(
+        run_id=run_id(config, ""),
+        status="failed",
+        error=reason,
+        config=config.identity(),
+        recipe=config.recipe,
+        dataset={"name": config.dataset, "fingerprint": "", "sizes": {}, "classes": []},
+        model={"name": config.model, "parameters": 0},
+        metrics={},
+        gap={},
+        test_gap={},
+        history=[],
+        epochs_run=0,
+        best_epoch=None,
+        seconds=0.0,
+        images_per_second=0.0,
+        weights={},
+        weight_histogram={},
+        reliability={},
+        environment=environment(config),
+        wandb={"id": None, "mode": "disabled"},
+        created=_now(),
+    )
+    record.write(failed, Path(config.results_dir))
+    return failed
 
 
 def total_steps(prepared: Prepared) -> int:
@@ -278,8 +316,12 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
         reliability=measure.reliability(module.final["test"]) if "test" in metrics else {},
         environment=environment(prepared.config),
         wandb=wandb,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=_now(),
     )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _gap(metrics: dict[str, dict[str, float]], split: str) -> dict[str, float]:

@@ -1,0 +1,60 @@
+"""The Ray engine: an existing cluster (by RAY_ADDRESS) or a local one; cells are tasks, retried when a worker dies."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+
+from bench.config import RunConfig
+from bench.engines import LOST_TRIES, Outcome, prepare_worker, run_cell
+
+
+class Ray:
+    """Cells as Ray tasks.
+
+    Args:
+        workers: processors of a local cluster; None takes all. An existing cluster has its own.
+        threads: processors of each cell.
+        gpus: share of a GPU that each cell takes, as 0.25 for four cells to a GPU.
+    """
+
+    def __init__(self, workers: int | None, threads: int, gpus: float = 0.0) -> None:
+        local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+        self.threads = threads
+        self.task: Any = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=LOST_TRIES)(_task)
+        self.cells: dict[Any, RunConfig] = {}
+
+    def submit(self, configs: Sequence[RunConfig]) -> None:
+        self.cells.update({self.task.remote(config, self.threads): config for config in configs})
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        done, _ = ray.wait(list(self.cells), num_returns=1, timeout=seconds)
+        return [self._outcome(reference) for reference in done]
+
+    def running(self) -> int:
+        free = float(ray.available_resources().get("CPU", 0.0))
+        busy = float(ray.cluster_resources().get("CPU", 0.0)) - free
+        return min(len(self.cells), int(round(busy / self.threads)))
+
+    def close(self) -> None:
+        ray.shutdown()
+
+    def _outcome(self, reference: Any) -> Outcome:
+        config = self.cells.pop(reference)
+        try:
+            outcome: Outcome = ray.get(reference)
+            return outcome
+        except ray.exceptions.RayError as error:
+            return Outcome(config, "failed", None, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+
+
+def _task(config: RunConfig, threads: int) -> Outcome:
+    prepare_worker(0, threads)
+    return run_cell(config)

@@ -1,0 +1,86 @@
+"""The Slurm engine: job arrays through submitit. A job that is preempted is requeued and goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from bench.config import RunConfig
+from bench.engines import LOST_TRIES, Outcome, prepare_worker, run_cell
+
+
+class Cells:
+    """What one job of an array does: its cells, one after the other, in one warm process."""
+
+    def __call__(self, configs: list[RunConfig], threads: int) -> list[Outcome]:
+        prepare_worker(0, threads)
+        return [run_cell(config) for config in configs]
+
+    def checkpoint(self, configs: list[RunConfig], threads: int) -> submitit.helpers.DelayedSubmission:
+        """Requeue: finished cells are found finished."""
+        return submitit.helpers.DelayedSubmission(self, configs, threads)
+
+
+class Slurm:
+    """Cells dealt out to the jobs of an array.
+
+    Args:
+        workers: jobs at a time.
+        threads: processors of each job.
+        folder: where submitit keeps scripts and logs, on the file system that all nodes share.
+        settings: further submitit parameters, as slurm_partition or timeout_min.
+    """
+
+    def __init__(self, workers: int, threads: int, folder: Path, **settings: Any) -> None:
+        self.executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
+        self.executor.update_parameters(
+            name="regularization-bench", cpus_per_task=threads, slurm_array_parallelism=workers, **settings
+        )
+        self.workers, self.threads = workers, threads
+        self.waiting: list[RunConfig] = []
+        self.jobs: dict[Any, list[RunConfig]] = {}
+        self.lost: dict[RunConfig, int] = {}
+
+    def submit(self, configs: Sequence[RunConfig]) -> None:
+        self.waiting.extend(configs)  # sent together by the next `wait`: one array, not one job a cell
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        if self.waiting:
+            self._send()
+        deadline = time.monotonic() + seconds
+        while not (ended := [job for job in self.jobs if job.done()]) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return [outcome for job in ended for outcome in self._collect(job)]
+
+    def running(self) -> int:
+        return sum(job.state == "RUNNING" for job in self.jobs)
+
+    def close(self) -> None:
+        for job in self.jobs:
+            job.cancel(check=False)
+
+    def _send(self) -> None:
+        n = min(self.workers, len(self.waiting))
+        parts = [self.waiting[i::n] for i in range(n)]
+        self.waiting = []
+        jobs = self.executor.map_array(Cells(), parts, [self.threads] * n)
+        self.jobs.update(zip(jobs, parts, strict=True))
+
+    def _collect(self, job: Any) -> list[Outcome]:
+        configs = self.jobs.pop(job)
+        try:
+            outcomes: list[Outcome] = job.result()
+            return outcomes
+        except Exception as error:  # a node that died, a job that was cancelled
+            return [o for config in configs for o in self._lost(config, error)]
+
+    def _lost(self, config: RunConfig, error: Exception) -> list[Outcome]:
+        self.lost[config] = self.lost.get(config, 0) + 1
+        if self.lost[config] < LOST_TRIES:
+            self.waiting.append(config)
+            return []
+        return [Outcome(config, "failed", None, f"its job failed {LOST_TRIES} times: {str(error).splitlines()[0]}")]

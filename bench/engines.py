@@ -1,0 +1,205 @@
+"""Where cells run: one small interface, `submit` and `wait`, and an adapter for each engine."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.config import ConfigError, RunConfig
+
+LOST_TRIES = 3
+"""A cell whose worker dies this often is given up: it may be what kills them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell; its record, if there is one, lies in the study's folder."""
+
+    config: RunConfig
+    status: str
+    run_id: str | None = None
+    error: str | None = None
+
+
+class Engine(Protocol):
+    """Runs cells, each an idempotent call of `run_cell`."""
+
+    def submit(self, configs: Sequence[RunConfig]) -> None:
+        """Take cells; returns at once."""
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """The cells that ended since the last call, waiting at most that long for one."""
+
+    def running(self) -> int:
+        """How many cells are being trained."""
+
+    def close(self) -> None:
+        """Stop everything within seconds; cells in progress are lost and will be trained again."""
+
+
+def run_cell(config: RunConfig) -> Outcome:
+    """Train one cell, unless a finished record exists; any failure becomes an outcome."""
+    from bench.training import cached, execute, prepare
+
+    try:
+        prepared = prepare(config)
+        record = cached(prepared) or execute(prepared, [])
+        return Outcome(config, record.status, record.run_id, record.error)
+    except Exception as error:  # wrong settings of one cell must not end the study
+        return Outcome(config, "failed", None, f"{type(error).__name__}: {error}")
+
+
+def make(name: str, workers: int | None, threads: int, folder: Path) -> Engine:
+    """An engine by name.
+
+    Raises:
+        ConfigError: it needs a package that is not installed.
+    """
+    if name == "local":
+        return Local(workers or _default_workers(threads), threads)
+    with _needs(name):
+        if name == "ray":
+            from bench.engine_ray import Ray
+
+            return Ray(workers, threads)
+        from bench.engine_slurm import Slurm
+
+        return Slurm(workers or 8, threads, folder / "slurm")
+
+
+class Local:
+    """Worker processes on this machine, which import torch once and then stay; GPUs are dealt out in turn.
+
+    Args:
+        workers: how many.
+        threads: of each worker's CPU arithmetic.
+    """
+
+    def __init__(self, workers: int, threads: int) -> None:
+        self.threads = threads
+        self.queue: list[RunConfig] = []
+        self.lost: dict[RunConfig, int] = {}
+        self.workers = [_Worker(i, threads) for i in range(workers)]
+
+    def submit(self, configs: Sequence[RunConfig]) -> None:
+        self.queue.extend(configs)
+        self._feed()
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        connections: list[Any] = [w.connection for w in self.workers]
+        outcomes: list[Outcome] = []
+        for ready in wait(connections, seconds):
+            worker = next(w for w in self.workers if w.connection is ready)
+            outcomes.extend(self._receive(worker))
+        self._feed()
+        return outcomes
+
+    def running(self) -> int:
+        return sum(w.config is not None for w in self.workers)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+
+    def _feed(self) -> None:
+        for worker in self.workers:
+            if worker.config is None and self.queue:
+                worker.give(self.queue.pop(0))
+
+    def _receive(self, worker: _Worker) -> list[Outcome]:
+        config = worker.config
+        try:
+            outcome: Outcome = worker.connection.recv()
+            worker.config = None
+            return [outcome]
+        except (EOFError, OSError):
+            index = self.workers.index(worker)
+            worker.kill()
+            self.workers[index] = _Worker(worker.number, self.threads)
+            return self._lost(config, worker.process.exitcode) if config else []
+
+    def _lost(self, config: RunConfig, code: int | None) -> list[Outcome]:
+        self.lost[config] = self.lost.get(config, 0) + 1
+        if self.lost[config] < LOST_TRIES:
+            self.queue.insert(0, config)
+            return []
+        return [Outcome(config, "failed", None, f"its worker died {LOST_TRIES} times (exit code {code})")]
+
+
+class _Worker:
+    """One process and what it is doing."""
+
+    def __init__(self, number: int, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.number = number
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, number, threads), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.config: RunConfig | None = None
+
+    def give(self, config: RunConfig) -> None:
+        self.config = config
+        with contextlib.suppress(OSError):  # a worker that died is noticed when its answer is read
+            self.connection.send(config)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join(5)
+        self.connection.close()
+
+
+def _work(connection: Connection, number: int, threads: int) -> None:
+    """A worker's life: one cell after the other, until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the command decides
+    threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
+    prepare_worker(number, threads)
+    while True:
+        try:
+            config = connection.recv()
+        except (EOFError, OSError):
+            return
+        connection.send(run_cell(config))
+
+
+def prepare_worker(number: int, threads: int) -> None:
+    """Share the machine: so many threads, and one GPU of those there are, in turn."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if torch.cuda.is_available() and torch.cuda.device_count() > 1:
+        torch.cuda.set_device(number % torch.cuda.device_count())
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % torch.cuda.device_count())
+
+
+def _die_with_parent(parent: int) -> None:
+    """A killed command must not leave workers that train on: they look for it every half second."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _default_workers(threads: int) -> int:
+    return max(1, len(os.sched_getaffinity(0)) // threads) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _needs(extra: str) -> Any:
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(f"engine {extra} needs {error.name}: pip install 'regularization-bench[{extra}]'") from None
+
+
+def as_values(config: RunConfig) -> dict[str, Any]:
+    """A config as plain values, for engines that send them elsewhere."""
+    return {f.name: asdict(config)[f.name] for f in fields(config)}

@@ -1,0 +1,126 @@
+"""Choosing strengths under one budget: which trials a condition needs, and which of them wins."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.config import RunConfig
+from bench.plan import TUNING_SEED, Condition, Study, Tune, free_strengths, with_strengths
+from bench.record import Record
+from recipes import Technique
+
+LR_SPAN = 4.0
+"""Learning rates are tried from the usual one divided by this to it multiplied by this."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One trial: a canonical spec and a learning rate (`None`: the usual one)."""
+
+    recipe: str
+    lr: float | None = None
+
+
+def candidates(study: Study, condition: Condition, scores: Sequence[float]) -> list[Candidate]:
+    """The trials that can be named so far, in order: all of them, or with `tpe` one more than there are scores.
+
+    The baseline has no strength; where only strengths are tuned, its trials are spent on the learning rate, so that it
+    has the same budget as any recipe.
+    """
+    tune = study.tune
+    assert tune is not None
+    free = free_strengths(condition.recipe)
+    usual = study.config(condition, with_strengths(condition.recipe, {}), TUNING_SEED).lr or 0.0
+    if not free and tune.space == "strength":
+        span = np.geomspace(usual / LR_SPAN, usual * LR_SPAN, tune.trials) if tune.trials > 1 else [usual]
+        return [Candidate(with_strengths(condition.recipe, {}), float(f"{lr:.6g}")) for lr in span]
+    if tune.sampler in (None, "grid") and tune.space == "strength":
+        return [Candidate(with_strengths(condition.recipe, values)) for values in _grid(free, tune.trials)]
+    return _search(tune, condition.recipe, free, usual, scores)
+
+
+def trial_configs(study: Study, condition: Condition, candidate: Candidate) -> list[RunConfig]:
+    """The runs that score a candidate: one a fold, or one on the validation split; none measures the test split."""
+    assert study.tune is not None
+    folds = study.tune.folds
+    changes: dict[str, Any] = {"trial": True} | ({} if candidate.lr is None else {"lr": candidate.lr})
+    config = lambda **fold: study.config(condition, candidate.recipe, TUNING_SEED, **changes, **fold)  # noqa: E731
+    return [config()] if folds is None else [config(fold=i, folds=folds) for i in range(folds)]
+
+
+def score(records: Sequence[Record], select: str) -> float:
+    """The mean over folds of the selection metric, as a loss: the smaller the better; infinite if any run has none."""
+    split, metric = select.split("/")
+    if any(r.status != "ok" for r in records):
+        return math.inf
+    mean = float(np.mean([r.metrics[split][metric] for r in records]))
+    return -mean if metric == "accuracy" else mean
+
+
+def choose(trials: Sequence[tuple[Candidate, float]]) -> Candidate | None:
+    """The candidate of the smallest score, the first of equals; None if every one diverged."""
+    best = min(trials, key=lambda trial: trial[1])
+    return best[0] if math.isfinite(best[1]) else None
+
+
+def _grid(free: Sequence[Technique], trials: int) -> list[Mapping[str, Any]]:
+    """Evenly spaced values of each technique's grid; several techniques go up their grids together."""
+    picks = {t.name: [t.grid[i] for i in _spread(len(t.grid), trials)] for t in free}
+    return [{name: values[i] for name, values in picks.items()} for i in range(trials)]
+
+
+def _spread(size: int, n: int) -> list[int]:
+    return [round(x) for x in np.linspace(0, size - 1, n)] if n > 1 else [size // 2]
+
+
+def _search(
+    tune: Tune, recipe: str, free: Sequence[Technique], usual: float, scores: Sequence[float]
+) -> list[Candidate]:
+    """Ask an Optuna sampler, which is seeded and told the scores in order: a resumed study asks for the same trials."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    samplers: dict[str, Any] = {
+        "qmc": optuna.samplers.QMCSampler,
+        "random": optuna.samplers.RandomSampler,
+        "tpe": optuna.samplers.TPESampler,
+    }
+    name = tune.sampler or "qmc"
+    distributions = {t.name: _distribution(t) for t in free}
+    if tune.space == "strength+lr":
+        distributions["lr"] = optuna.distributions.FloatDistribution(usual / LR_SPAN, usual * LR_SPAN, log=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
+        sampler = samplers[name](seed=TUNING_SEED)
+        search = optuna.create_study(sampler=sampler)
+        asked = min(tune.trials, len(scores) + 1) if name == "tpe" else tune.trials
+        found = []
+        for i in range(asked):
+            trial = search.ask(distributions)
+            found.append(_candidate(recipe, trial.params))
+            if i < len(scores):
+                search.tell(trial, scores[i] if math.isfinite(scores[i]) else 1e9)
+    return found
+
+
+def _candidate(recipe: str, params: Mapping[str, Any]) -> Candidate:
+    rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in params.items()}
+    lr = rounded.pop("lr", None)
+    return Candidate(with_strengths(recipe, rounded), lr)
+
+
+def _distribution(technique: Technique) -> Any:
+    """The range of a technique's grid: logarithmic where it spans a factor of ten or more."""
+    import optuna
+
+    low, high = min(technique.grid), max(technique.grid)
+    log = low > 0 and high / low >= 10
+    if all(isinstance(v, int) for v in technique.grid):
+        return optuna.distributions.IntDistribution(low, high, log=log)
+    return optuna.distributions.FloatDistribution(low, high, log=log)

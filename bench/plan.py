@@ -156,8 +156,8 @@ def with_strengths(recipe: str, values: Mapping[str, Any]) -> str:
     """The canonical spec in which each named technique has the given strength."""
     terms = []
     for technique, given in parse(recipe):
-        strength = {technique.strength: values[technique.name]} if technique.name in values else {}
-        terms.append(technique.spec(**given, **strength))
+        strength = {str(technique.strength): values[technique.name]} if technique.name in values else {}
+        terms.append(technique.spec(**given | strength))
     return str(build("+".join(terms)))
 
 

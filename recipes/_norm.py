@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from recipes._random import world
-
-
-class _Sum(torch.autograd.Function):
-    """Sum over processes; its gradient is the sum of their gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return _Sum.forward(ctx, grads[0])
+from recipes._reduce import all_sum
 
 
 class BatchNorm(nn.Module):
@@ -51,9 +34,9 @@ class BatchNorm(nn.Module):
 def _synchronized(x: Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
     axes = [0, *range(2, x.ndim)]
     shape = [1, -1, *[1] * (x.ndim - 2)]
-    mean = _Sum.apply(x.float().mean(axes)) / world()
+    mean = all_sum(x.float().mean(axes)) / world()
     centred = x.float() - mean.view(shape)
-    var = _Sum.apply(centred.square().mean(axes)) / world()
+    var = all_sum(centred.square().mean(axes)) / world()
     _update(norm, mean.detach(), var.detach(), world() * x.numel() // x.shape[1])
     scale = norm.weight / (var + norm.eps).sqrt()
     y: Tensor = centred * scale.view(shape) + norm.bias.view(shape)

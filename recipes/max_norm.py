@@ -20,10 +20,10 @@ def project_rows(w: Tensor, c: float) -> Tensor:
     family="constraint",
     paper="Srebro and Shraibman 2005, Rank, Trace-Norm and Max-Norm; Srivastava et al. 2014, Dropout",
     strength="c",
-    grid=(4.0, 2.0, 1.5, 1.0, 0.7, 0.4, 0.2),
+    grid=(2.0, 1.0, 0.8, 0.6, 0.4, 0.2),
     off=None,
 )
-def max_norm(c: float | None = 1.0) -> Recipe:
+def max_norm(c: float | None = 0.7) -> Recipe:
     """Each unit's incoming weights stay within a ball: w <- w * min(1, c / |w|) after each optimizer step.
 
     On all linear and convolutional layers (a convolution's units are its output channels), the output layer too.

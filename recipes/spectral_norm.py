@@ -61,10 +61,10 @@ class Bounded(nn.Module):
     paper="Miyato, Kataoka, Koyama and Yoshida 2018, Spectral Normalization; Gouk, Frank, Pfahringer and Cree 2021, "
     "Regularisation of Neural Networks by Enforcing Lipschitz Continuity",
     strength="c",
-    grid=(8.0, 4.0, 2.0, 1.5, 1.0, 0.7, 0.4),
+    grid=(4.0, 3.0, 2.0, 1.5, 1.0, 0.5),
     off=None,
 )
-def spectral_norm(c: float | None = 1.5) -> Recipe:
+def spectral_norm(c: float | None = 2.0) -> Recipe:
     """No layer stretches its input by more than c: w <- w / max(1, sigma(w) / c), sigma the largest singular value.
 
     Miyato et al. divide by sigma always, which fixes it at 1; Gouk et al. only bound it, which leaves small weights

@@ -13,7 +13,7 @@ from recipes._slots import weights
     family="constraint",
     paper="Arjovsky, Chintala and Bottou 2017, Wasserstein GAN",
     strength="c",
-    grid=(0.5, 0.2, 0.1, 0.05, 0.02, 0.01),
+    grid=(0.3, 0.2, 0.1, 0.05, 0.03, 0.01),
     off=None,
 )
 def weight_clip(c: float | None = 0.1) -> Recipe:

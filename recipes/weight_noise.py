@@ -25,7 +25,7 @@ class Noise(nn.Module):
     paper="Murray and Edwards 1994, Enhanced MLP Performance by Synaptic Weight Noise; Graves 2011, Practical "
     "Variational Inference for Neural Networks",
     strength="sigma",
-    grid=(0.003, 0.01, 0.03, 0.075, 0.15, 0.3),
+    grid=(0.003, 0.01, 0.03, 0.05, 0.075, 0.15),
     off=0.0,
 )
 def weight_noise(sigma: float = 0.03) -> Recipe:

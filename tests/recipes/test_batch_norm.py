@@ -1,0 +1,66 @@
+"""Reference: the closed form, and `torch.nn.BatchNorm1d` and `BatchNorm2d` for the running statistics."""
+
+import pytest
+import torch
+from torch import nn
+
+from bench import nets
+from recipes import RecipeError, Slot, UnfitError, build
+from recipes._norm import BatchNorm
+from recipes.batch_norm import batch_norm
+
+ZEROS, ONES = torch.zeros(1), torch.ones(1)
+
+
+def apply(spec: str, net: str) -> nn.Module:
+    model = build(spec).model
+    assert model
+    return model(nets.build(net, (1, 8, 8), 10, ZEROS, ONES))
+
+
+@pytest.mark.parametrize("shape", [(16, 5), (16, 5, 4, 4)])
+def test_closed_form_and_running_statistics(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    ours = BatchNorm(5, len(shape) - 2, momentum=0.3)
+    theirs = (nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d)(5, momentum=0.3)
+    for _ in range(3):
+        x = torch.randn(shape) * 2 + 1
+        rows = x.transpose(0, 1).flatten(1)
+        expected = (rows - rows.mean(1, keepdim=True)) / (rows.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
+        normalized = ours(x)
+        torch.testing.assert_close(normalized.transpose(0, 1).flatten(1), expected)
+        theirs(x)
+    assert all(torch.equal(a, b) for a, b in zip(ours.buffers(), theirs.buffers(), strict=True))
+    assert torch.equal(ours.eval()(x), theirs.eval()(x))
+
+
+@pytest.mark.parametrize(("net", "layers"), [("mlp", 2), ("cnn", 3)])
+def test_it_stands_between_every_hidden_layer_and_its_activation(net: str, layers: int) -> None:
+    _, body = apply("batch_norm", net).children()
+    order = list(body.children())
+    places = [i for i, m in enumerate(order) if isinstance(m, Slot) and not m.empty]
+    assert len(places) == layers
+    for i in places:
+        assert isinstance(order[i - 1], nn.Linear | nn.Conv2d)
+        assert isinstance(order[i + 1], nn.ReLU)
+
+
+def test_evaluation_changes_nothing() -> None:
+    net = apply("batch_norm", "mlp")
+    net(torch.rand(8, 1, 8, 8))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.equal(net.eval()(x), net(x))
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+def test_refusals() -> None:
+    with pytest.raises(RecipeError, match=r"momentum must be in \(0, 1\], got 0.0"):
+        build("batch_norm(momentum=0)")
+    with pytest.raises(UnfitError, match="batch_norm: this network's hidden layers are normalized already"):
+        apply("batch_norm", "resnet18(width=4)")
+    with pytest.raises(UnfitError, match="batch_norm: layer_norm normalizes this network's hidden layers already"):
+        apply("layer_norm+batch_norm", "mlp")
+    with pytest.raises(UnfitError, match="no hidden layers"):
+        apply("batch_norm", "linear")
+    assert batch_norm().model

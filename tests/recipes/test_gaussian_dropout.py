@@ -1,0 +1,42 @@
+"""Reference: SciPy's normal distribution, and the moments of `torch.nn.functional.dropout`'s factor."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import stats
+
+from bench import nets
+from recipes import RecipeError, UnfitError, build
+from recipes.gaussian_dropout import GaussianDropout, gaussian_dropout, multiply_noise
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_factor_is_normal_around_1_with_dropouts_variance(p: float) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(200, 100) + 0.5
+    factor = (multiply_noise(x, p) / x).flatten().double()
+    assert stats.kstest(factor.numpy(), stats.norm(1, math.sqrt(p / (1 - p))).cdf).pvalue > 0.01
+    dropped = F.dropout(torch.ones(1_000_000), p)
+    assert abs(factor.mean() - dropped.mean()) < 0.04
+    assert abs(factor.var() / dropped.var() - 1) < 0.05
+
+
+def test_rows_differ_and_evaluation_is_the_identity() -> None:
+    x = torch.ones(4, 10)
+    layer = GaussianDropout(0.3)
+    assert layer(x).unique(dim=0).shape[0] == 4
+    assert layer.eval()(x) is x
+    half = torch.ones(4, 10, dtype=torch.bfloat16)
+    assert layer.train()(half).dtype == torch.bfloat16
+
+
+def test_refusals() -> None:
+    with pytest.raises(RecipeError, match=r"p must be in \[0, 1\), got 1.0"):
+        build("gaussian_dropout(p=1.0)")
+    model = gaussian_dropout().model
+    assert model
+    with pytest.raises(UnfitError, match="no hidden units in fully connected layers"):
+        model(nets.build("linear", (1, 8, 8), 10, torch.zeros(1), torch.ones(1)))
+    assert gaussian_dropout(0.0).model is None

@@ -1,0 +1,83 @@
+"""Reference: a loop over stretches and rows, written from the paper's description."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import RunConfig, nets, train
+from recipes import RecipeError, UnfitError, build
+from recipes._random import own_rows
+from recipes.gyro_dropout import GyroDropout, gyro_dropout, scheduled
+
+
+@pytest.mark.parametrize(("sigma", "tau"), [(8, 2), (7, 3), (5, 5), (6, 1)])
+def test_schedule_is_that_of_the_loop(sigma: int, tau: int) -> None:
+    stretches = math.ceil(sigma / tau)
+    steps, rows = 10 * stretches, 12
+    uses = torch.zeros(sigma)
+    for step in range(steps):
+        got = scheduled(rows, step / steps, sigma, tau)
+        first = step // 10 * tau
+        assert got.tolist() == [(first + row % tau) % sigma for row in range(rows)]
+        uses += torch.bincount(got, minlength=sigma)
+    assert (uses > 0).all()
+    if sigma % tau == 0 and rows % tau == 0:
+        assert uses.unique().tolist() == [steps * rows / sigma]  # every subnetwork trains equally much
+
+
+def test_masks_are_fixed_with_rate_p() -> None:
+    torch.manual_seed(0)
+    p = 0.3
+    layer = GyroDropout(400, p, sigma=256, tau=16)
+    x = torch.ones(32, 400)
+    first = layer(x)
+    assert torch.equal(layer(x), first)
+    assert torch.equal(first[:16], first[16:])
+    assert first.unique(dim=0).shape[0] == 16
+    torch.testing.assert_close(first.amax(), torch.tensor(1 / (1 - p)))
+    layer.progress = 1 / 16
+    assert first.shape == layer(x).shape
+    assert not any(torch.equal(row, other) for row in layer(x)[:16] for other in first[:16])
+    assert abs((layer.masks == 0).double().mean().item() - p) < 4 * math.sqrt(p * (1 - p) / layer.masks.numel())
+    assert layer.eval()(x) is x
+    assert layer.train()(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_two_processes_train_the_subnetworks_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer = GyroDropout(10, 0.5, sigma=9, tau=3)
+    x = torch.ones(8, 10)
+    whole = layer(x)
+    for module in ("recipes._random", "recipes.gyro_dropout"):
+        monkeypatch.setattr(f"{module}.world", lambda: 2)
+    monkeypatch.setattr("recipes._random.rank", lambda: 1)
+    assert torch.equal(layer(own_rows(x)), whole[4:])
+
+
+def test_a_run_goes_through_all_subnetworks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(
+        "recipes.gyro_dropout.scheduled",
+        lambda rows, progress, sigma, tau: seen.append(progress) or scheduled(rows, progress, sigma, tau),
+    )
+    config = {"dataset": "digits", "model": "mlp(width=8)", "epochs": 2, "train_size": 200, "batch_size": 20}
+    train(RunConfig(recipe="gyro_dropout", **config, wandb="disabled", results_dir=str(tmp_path), accelerator="cpu"))
+    assert seen[::2] == pytest.approx([i / len(seen[::2]) for i in range(len(seen[::2]))])  # two layers a step
+    assert len(seen[::2]) >= 16
+
+
+def test_refusals() -> None:
+    for spec, message in {
+        "p=1.0": r"p must be in \[0, 1\), got 1.0",
+        "sigma=0": "sigma must be at least 1, got 0",
+        "sigma=4, tau=5": "tau must be from 1 to sigma = 4, got 5",
+    }.items():
+        with pytest.raises(RecipeError, match=message):
+            build(f"gyro_dropout({spec})")
+    model = gyro_dropout().model
+    assert model
+    with pytest.raises(UnfitError, match="no hidden units in fully connected layers"):
+        model(nets.build("linear", (1, 8, 8), 10, torch.zeros(1), torch.ones(1)))
+    assert gyro_dropout(0.0).model is None

@@ -293,7 +293,12 @@ def show_plan(console: Console, study: Study, book: Book) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a cell failed or diverged, 2 the input is wrong, 130 stopped."""
     with refuse(WRONG_INPUT) as refused:
-        return _main(sys.argv[1:] if argv is None else argv)
+        try:
+            with _signals():
+                return _main(sys.argv[1:] if argv is None else argv)
+        except StopRequested:
+            print("stopped; the same command goes on from here", file=sys.stderr)
+            return 130
     return refused.status
 
 
@@ -312,12 +317,9 @@ def _main(argv: list[str]) -> int:
     show_plan(console, study, book)
     try:
         _run_until_stopped(study, book, console, options)
-    except StopRequested:
-        left = expected_total(study) - len(book.records)
-        print(f"stopped with {left} cells to go; the same command goes on from here", file=sys.stderr)
-        return 130
     finally:
         write_summaries(study, book)
+        console.print(f"{len(book.records)} of {expected_total(study)} cells finished")
     return report_end(study, book, console)
 
 
@@ -325,8 +327,7 @@ def _run_until_stopped(study: Study, book: Book, console: Console, options: Any)
     engine = engines.make(options.engine, options.workers, options.threads, study.folder)
     display = Display(console, expected_total(study))
     try:
-        with _signals():
-            run(study, engine, book, display, options.only)
+        run(study, engine, book, display, options.only)
     finally:
         display.close()
         engine.close()

@@ -1,0 +1,285 @@
+"""Studies as commands: complete, resumable, unkillable, and equal whatever runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import engines
+from bench.study import Book, main
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDY = """
+recipes: [none, dropout, label_smoothing]
+seeds: [0, 1]
+epochs: 1
+train_size: 200
+wandb: disabled
+accelerator: cpu
+tune: {trials: 2, folds: 2}
+"""
+CELLS = 3 * (2 * 2 + 2)
+TIMES = ("seconds", "images_per_second", "created", "environment")
+
+
+def write(folder: Path, text: str = STUDY) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "study.yaml"
+    path.write_text(text.replace("train_size: 200", "train_sizes: [200]"))
+    return path
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """All of a study's results but times."""
+    records = [json.loads(path.read_text()) for path in sorted((folder / "records").glob("*.json"))]
+    rest = {r["run_id"]: {k: v for k, v in r.items() if k not in TIMES} for r in records}
+    return rest | {"tuning": json.loads((folder / "tuning.json").read_text())}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert main([str(write(folder)), "--workers", "2"]) == 0
+    return contents(folder)
+
+
+def start(path: Path, *flags: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "bench" / "study.py"), str(path), "--workers", "2", *flags]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
+
+
+def finish(process: subprocess.Popen[str]) -> int:
+    process.communicate(timeout=200)
+    return process.returncode
+
+
+def wait_for_workers(process: subprocess.Popen[str]) -> list[int]:
+    """The ids of its children, once both workers are there and had time to start training."""
+    deadline = time.monotonic() + 60
+    while len(found := children(process.pid)) < 3:  # two workers and multiprocessing's resource tracker
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(2)
+    return found
+
+
+def test_a_study_holds_every_cell_once(undisturbed: dict[str, Any]) -> None:
+    assert len(undisturbed) - 1 == CELLS
+    final = [r for name, r in undisturbed.items() if name != "tuning" and not r["config"].get("trial")]
+    chosen = {c["recipe"]: c["chosen"] for c in undisturbed["tuning"]["conditions"]}
+    assert len(final) == 6
+    for record in final:
+        assert record["config"]["lr"] == chosen[record["recipe"].split("(")[0]]["lr"]
+        assert record["recipe"] == chosen[record["recipe"].split("(")[0]]["recipe"]
+        assert set(record["metrics"]) == {"train", "val", "test"}
+    for condition in undisturbed["tuning"]["conditions"]:
+        assert len(condition["trials"]) == 2
+        best = min(condition["trials"], key=lambda t: t["score"])
+        assert condition["chosen"] == {"recipe": best["recipe"], "lr": best["lr"]}
+
+
+def test_trials_never_measure_the_test_split(undisturbed: dict[str, Any]) -> None:
+    trials = [r for name, r in undisturbed.items() if name != "tuning" and r["config"].get("trial")]
+    assert trials
+    assert all(set(r["metrics"]) == {"train", "val"} and not r["test_gap"] and not r["reliability"] for r in trials)
+    assert {r["config"]["seed"] for r in trials} == {1_000_000}
+
+
+def test_killed_again_and_again_it_ends_the_same(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    path = write(tmp_path)
+    moments = random.Random(0)
+    for _ in range(3):
+        process = start(path)
+        time.sleep(moments.uniform(4, 9))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert finish(start(path)) == 0
+    assert contents(tmp_path) == undisturbed
+    assert not list((tmp_path / "records").glob("*.damaged"))
+
+
+def test_workers_die_with_a_command_that_is_killed(tmp_path: Path) -> None:
+    """Only the command is killed: its workers notice."""
+    process = start(write(tmp_path, STUDY.replace("epochs: 1", "epochs: 5000")))
+    workers = wait_for_workers(process)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_stop_cleanly_and_say_how_to_go_on(tmp_path: Path, number: int) -> None:
+    process = start(write(tmp_path, STUDY.replace("epochs: 1", "epochs: 5000")))
+    wait_for_workers(process)
+    begin = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - begin < 10
+    assert process.returncode == 130
+    assert "stopped; the same command goes on from here" in err
+    assert "Traceback" not in out + err
+
+
+def test_two_commands_at_once(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    path = write(tmp_path)
+    both = [start(path), start(path)]
+    assert [finish(process) for process in both] == [0, 0]
+    assert contents(tmp_path) == undisturbed
+
+
+def test_finished_study_trains_nothing(tmp_path: Path, capsys: Any) -> None:
+    path = write(tmp_path, "recipes: [none]\nseeds: [0]\nepochs: 1\nwandb: disabled\n")
+    assert main([str(path), "--workers", "1"]) == 0
+    (record,) = (tmp_path / "records").iterdir()
+    before = record.stat().st_mtime_ns
+    assert main([str(path), "--workers", "1"]) == 0
+    assert record.stat().st_mtime_ns == before
+    assert "1 cells, 1 finished, 0 to train" in capsys.readouterr().out
+
+
+def test_dry_run_writes_nothing(tmp_path: Path, capsys: Any) -> None:
+    assert main([str(write(tmp_path)), "--dry_run"]) == 0
+    out = capsys.readouterr().out
+    assert f"{CELLS} cells, 0 finished, {CELLS} to train" in out
+    assert [p.name for p in tmp_path.iterdir()] == ["study.yaml"]
+
+
+def test_only_one_recipe(tmp_path: Path, capsys: Any) -> None:
+    path = write(tmp_path, "recipes: [none, l1]\nseeds: [0]\nepochs: 1\nwandb: disabled\n")
+    assert main([str(path), "--workers", "1", "--only", "l1"]) == 0
+    (record,) = (tmp_path / "records").iterdir()
+    assert json.loads(record.read_text())["recipe"].startswith("l1")
+    assert main([str(path), "--only", "l3"]) == 2
+    assert "choose from none, l1" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_is_left_out_with_its_reason(tmp_path: Path, capsys: Any) -> None:
+    path = write(tmp_path, "recipes: [none, dropout]\nmodels: [linear]\nseeds: [0]\nepochs: 1\nwandb: disabled\n")
+    assert main([str(path), "--workers", "1"]) == 0
+    assert "left out: dropout on digits, linear" in capsys.readouterr().out
+    assert len(list((tmp_path / "records").iterdir())) == 1
+
+
+BROKEN = """
+import os
+from pathlib import Path
+from recipes import Recipe
+
+def sometimes() -> Recipe:
+    def batch(x, y):
+        if os.environ.get("BROKEN"):
+            raise RuntimeError("broken today")
+        return x, y
+    return Recipe(batch=batch)
+
+def deadly() -> Recipe:
+    def batch(x, y):
+        os._exit(7)
+    return Recipe(batch=batch)
+"""
+
+
+def test_failures_are_recorded_and_the_rest_goes_on(tmp_path: Path, monkeypatch: Any, capfd: Any) -> None:
+    (tmp_path / "theirs.py").write_text(BROKEN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("BROKEN", "1")
+    text = "recipes: ['theirs:sometimes', 'theirs:deadly', none]\nseeds: [0]\nepochs: 1\nwandb: disabled\n"
+    path = write(tmp_path / "study", text)
+    assert main([str(path), "--workers", "2"]) == 1
+    assert "2 cells did not end well" in capfd.readouterr().err
+    records = {r.recipe: r for r in read(tmp_path / "study")}
+    assert records["none"].status == "ok"
+    assert records["theirs:sometimes"].error == "RuntimeError: broken today"
+    assert records["theirs:deadly"].status == "failed"
+    assert "died 3 times" in records["theirs:deadly"].error
+    monkeypatch.delenv("BROKEN")
+    assert main([str(path), "--workers", "1"]) == 1  # without being asked, failures stay
+    assert main([str(path), "--workers", "2", "--retry_failed"]) == 1
+    records = {r.recipe: r for r in read(tmp_path / "study")}
+    assert records["theirs:sometimes"].status == "ok"
+    assert records["theirs:deadly"].status == "failed"
+
+
+def read(folder: Path) -> list[Any]:
+    book = Book(folder)
+    book.scan()
+    return list(book.records.values())
+
+
+def test_bias_and_variance_of_a_study(tmp_path: Path) -> None:
+    text = "recipes: [none]\nseeds: [0]\nepochs: 1\nwandb: disabled\ndecompose: {resamples: 3}\n"
+    assert main([str(write(tmp_path, text)), "--workers", "2"]) == 0
+    (row,) = json.loads((tmp_path / "decomposition.json").read_text())
+    assert row["squared"]["error"] == pytest.approx(row["squared"]["bias2"] + row["squared"]["variance"])
+    resampled = [r for r in read(tmp_path) if "resample" in r.config]
+    assert sorted(r.config["resample"] for r in resampled) == [0, 1, 2]
+    brier = sum(r.metrics["test"]["brier"] for r in resampled) / 3
+    assert row["squared"]["error"] == pytest.approx(brier, rel=1e-2)  # stored as float16
+    errors = sum(1 - r.metrics["test"]["accuracy"] for r in resampled) / 3
+    assert row["zero_one"]["error"] == pytest.approx(errors, abs=1e-3)
+
+
+def test_wrong_study_is_refused_in_one_line(tmp_path: Path, capsys: Any) -> None:
+    assert main([str(write(tmp_path, "recipes: [drpout]\n"))]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert main([str(tmp_path / "nowhere.yaml")]) == 2
+
+
+def test_ten_thousand_records_are_scanned_quickly(tmp_path: Path) -> None:
+    """Not a timed test: it only checks that nothing is lost on the way."""
+    assert (
+        main([str(write(tmp_path, "recipes: [none]\nseeds: [0]\nepochs: 1\nwandb: disabled\n")), "--workers", "1"]) == 0
+    )
+    (path,) = (tmp_path / "records").iterdir()
+    record = json.loads(path.read_text())
+    for seed in range(1, 200):
+        record["config"]["seed"] = seed
+        path.with_name(f"{seed:016x}.json").write_text(json.dumps(record))
+    assert len(read(tmp_path)) == 200
+
+
+def test_ray_gives_the_same_records(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    """In a process of its own: Ray's threads and sockets stay out of this one."""
+    pytest.importorskip("ray")
+    process = start(write(tmp_path), "--engine", "ray")
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert contents(tmp_path) == undisturbed
+
+
+@pytest.mark.slurm
+def test_slurm_gives_the_same_records(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    if shutil.which("sinfo") is None or subprocess.run(["sinfo", "-h"], capture_output=True, check=False).returncode:
+        pytest.skip("no Slurm here")
+    process = start(write(tmp_path), "--engine", "slurm")
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert contents(tmp_path) == undisturbed
+
+
+def test_engine_that_is_not_installed(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "bench.engine_ray", raising=False)
+    with pytest.raises(Exception, match=r"engine ray needs ray: pip install 'regularization-bench\[ray\]'"):
+        engines.make("ray", 1, 1, tmp_path)

@@ -1,0 +1,111 @@
+"""What a recipe is called in the report: the terms of its spec, its family, and text that is safe to show."""
+
+from __future__ import annotations
+
+import ast
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from recipes import Technique, techniques
+
+BASELINE = "none"
+COMBINED, OTHER = "combination", "user"
+"""Families of compositions, and of recipes from outside the catalogue."""
+LONGEST_SPEC = 1_000
+"""A longer text is shown, but not read as a recipe."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One technique of a spec with its arguments, as `dropout(p=0.3)`."""
+
+    name: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def text(self) -> str:
+        return self.name + (f"({self.values})" if self.arguments else "")
+
+    @property
+    def values(self) -> str:
+        return ", ".join(f"{k}={number(v)}" for k, v in self.arguments)
+
+    @property
+    def technique(self) -> Technique | None:
+        return techniques().get(self.name)
+
+    @property
+    def strength(self) -> Any:
+        """The value of the parameter that says how strongly the technique regularizes; `None` where there is none."""
+        return dict(self.arguments).get(self.technique.strength or "") if self.technique else None
+
+
+@cache
+def terms(spec: str) -> tuple[Term, ...]:
+    """The terms of a canonical spec. What cannot be read as one is a single term that bears the whole text.
+
+    Nothing is imported or run: a record's text is data.
+    """
+    try:
+        tree = ast.parse(spec.replace(":", "."), mode="eval").body if len(spec) <= LONGEST_SPEC else None
+        nodes: list[ast.expr] = []
+        while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add):
+            nodes.append(tree.right)
+            tree = tree.left
+        return tuple(_term(node) for node in ([tree] if tree else []) + nodes[::-1]) or (Term(spec),)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return (Term(spec),)
+
+
+def _term(node: ast.expr) -> Term:
+    if isinstance(node, ast.Call) and not node.args and isinstance(node.func, (ast.Name, ast.Attribute)):
+        return Term(
+            ast.unparse(node.func), tuple((str(k.arg), ast.literal_eval(k.value)) for k in node.keywords if k.arg)
+        )
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        return Term(ast.unparse(node))
+    raise ValueError("not a recipe")
+
+
+def number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def names(spec: str) -> str:
+    """The techniques of a spec without their arguments: `dropout + label_smoothing`."""
+    return " + ".join(term.name for term in terms(spec))
+
+
+def strengths(spec: str) -> str:
+    """Every argument of a spec: `p=0.3; epsilon=0.1`."""
+    return "; ".join(term.values for term in terms(spec) if term.arguments)
+
+
+def short(spec: str, limit: int = 34) -> str:
+    """A spec for a figure: without spaces, cut to `limit` characters."""
+    return visible("+".join(term.text for term in terms(spec)).replace(", ", ","), limit)
+
+
+def family(spec: str) -> str:
+    """The technique's family; compositions are one of their own."""
+    parts = terms(spec)
+    if len(parts) > 1:
+        return COMBINED
+    return parts[0].technique.family if parts[0].technique else OTHER
+
+
+def families() -> list[str]:
+    """Every family, the baseline's first, in the order that gives each its color and shape."""
+    known = sorted({t.family for t in techniques().values()} - {techniques()[BASELINE].family})
+    return [techniques()[BASELINE].family, *known, COMBINED, OTHER]
+
+
+def visible(text: str, limit: int = 80) -> str:
+    """Text in which nothing hides: controls, direction marks and the like are named, and the rest is cut."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in HIDDEN else c for c in cut)
+
+
+HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}

@@ -1,0 +1,332 @@
+"""From runs to the rows of the tables: grouped, paired by seed with the baseline, and compared."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench import labels, statistics_
+from bench.config import canonical_json
+from bench.runs import METRICS, SPLITS, Run
+from bench.statistics_ import ALPHA, Array, Interval
+
+NOT_BUDGET = ("recipe", "seed", "lr", "dataset", "model", "train_size")
+"""Settings that differ within a table. The learning rate may: it can be tuned for each recipe."""
+ENOUGH_DATASETS = 4
+"""Fewer are not averaged over."""
+NOTHING = Interval(math.nan, math.nan, math.nan, 0)
+
+
+@dataclass(frozen=True, order=True)
+class Setting:
+    """What all runs of one table share."""
+
+    dataset: str
+    model: str
+    train_size: int
+    """0: the whole training split."""
+    fingerprint: str
+    suite: str
+    budget: str
+    """Every other setting, as JSON."""
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        return self.dataset, self.model, self.train_size
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row against the baseline over the seeds that both have; in percentage points of test accuracy."""
+
+    difference: Interval
+    differences: Array
+    improvement: float
+    p: float
+    p_adjusted: float
+    detectable: float
+    cost: float
+    """Median ratio of the two runs' seconds."""
+    gap: Interval
+    """Change of the accuracy gap, in points: negative is a smaller gap."""
+    floor: float
+    """The smallest adjusted p that this many seeds and recipes allow."""
+
+    @property
+    def decidable(self) -> bool:
+        """Whether this many seeds and recipes leave room for a significant result."""
+        return min(self.p_adjusted, self.floor) <= ALPHA
+
+    @property
+    def significant(self) -> bool:
+        return self.p_adjusted <= ALPHA
+
+
+@dataclass
+class Row:
+    """One recipe in one setting."""
+
+    recipe: str
+    lr: float
+    lr_shown: bool
+    """Whether the setting holds this recipe at several learning rates."""
+    runs: list[Run]
+    """Those that ended well, by seed."""
+    diverged: list[int]
+    failed: list[int]
+    missing: list[int]
+    """Seeds."""
+    accuracy: dict[str, Interval] = field(default_factory=dict)
+    """Of train, val and test, in percent."""
+    loss: Interval = NOTHING
+    ece: Interval = NOTHING
+    brier: Interval = NOTHING
+    gap: Interval = NOTHING
+    """Train to validation accuracy, in points."""
+    gap_loss: Interval = NOTHING
+    zeros: Interval = NOTHING
+    """Percent of weights that are exactly zero."""
+    comparison: Comparison | None = None
+    mark: str = ""
+    """`best`, or `tied` where the best cannot be told from it."""
+
+    @property
+    def n(self) -> int:
+        return len(self.runs)
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.recipe == labels.BASELINE
+
+    @property
+    def test(self) -> Interval:
+        return self.accuracy["test"]
+
+    @property
+    def family(self) -> str:
+        return labels.family(self.recipe)
+
+    @property
+    def label(self) -> str:
+        """The recipe, short enough for a figure."""
+        return labels.short(self.recipe) + (f" lr={self.lr:g}" if self.lr_shown else "")
+
+
+@dataclass
+class Group:
+    """One table: every recipe of one setting."""
+
+    setting: Setting
+    rows: list[Row]
+    """Best first; rows without a finished run last."""
+    seeds: list[int]
+    """Those that every row should have."""
+    split_from: int = 1
+    """How many settings share this dataset, network and train size: above 1 the report says why they stand apart."""
+
+    @property
+    def baselines(self) -> list[Row]:
+        return [row for row in self.rows if row.is_baseline and row.n]
+
+    @property
+    def best(self) -> Row | None:
+        return next((row for row in self.rows if row.mark == "best"), None)
+
+    @property
+    def samples(self) -> dict[str, int]:
+        return next((run.sizes for row in self.rows for run in row.runs), {})
+
+    @property
+    def budget(self) -> dict[str, Any]:
+        return dict(json.loads(self.setting.budget))
+
+    @property
+    def comparisons(self) -> int:
+        return sum(1 for row in self.rows if row.comparison)
+
+
+@dataclass(frozen=True)
+class Overall:
+    """A recipe over several datasets: interquartile mean of its paired differences."""
+
+    model: str
+    train_size: int
+    names: str
+    interval: Interval
+    datasets: int
+
+
+def setting_of(run: Run) -> Setting:
+    size = run.config.get("train_size")
+    return Setting(
+        dataset=run.dataset,
+        model=run.model,
+        train_size=int(size) if size is not None else 0,
+        fingerprint=run.fingerprint,
+        suite=run.suite,
+        budget=canonical_json({k: v for k, v in run.config.items() if k not in NOT_BUDGET}),
+    )
+
+
+def summarize(runs: Sequence[Run], seeds: Sequence[int] = ()) -> list[Group]:
+    """The tables of a folder's runs.
+
+    Args:
+        runs: all of them; tuning trials and resamples are left out here.
+        seeds: those that every row should have; by default all that the table's runs have.
+    """
+    parts: dict[Setting, list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.final:
+            parts[setting_of(run)].append(run)
+    groups = [_group(setting, parts[setting], seeds) for setting in sorted(parts)]
+    places = [group.setting.place for group in groups]
+    for group in groups:
+        group.split_from = places.count(group.setting.place)
+    return groups
+
+
+def _group(setting: Setting, runs: list[Run], seeds: Sequence[int]) -> Group:
+    wanted = sorted(set(seeds) or {run.seed for run in runs})
+    parts: dict[tuple[str, float], list[Run]] = defaultdict(list)
+    for run in runs:
+        parts[run.recipe, float(run.config.get("lr") or 0)].append(run)
+    rates: dict[str, int] = defaultdict(int)
+    for recipe, _ in parts:
+        rates[recipe] += 1
+    rows = [_row(recipe, lr, rates[recipe] > 1, found, wanted) for (recipe, lr), found in sorted(parts.items())]
+    _compare(rows)
+    _mark(rows)
+    rows.sort(key=lambda row: (row.n == 0, -row.test.mean if row.n else 0.0, row.recipe, row.lr))
+    return Group(setting, rows, wanted)
+
+
+def _row(recipe: str, lr: float, lr_shown: bool, runs: list[Run], seeds: list[int]) -> Row:
+    runs = sorted(runs, key=lambda run: (run.seed, run.run_id))
+    unique = {run.seed: run for run in reversed(runs)}
+    ok = [run for run in sorted(unique.values(), key=lambda run: run.seed) if run.ok]
+    row = Row(
+        recipe=recipe,
+        lr=lr,
+        lr_shown=lr_shown,
+        runs=ok,
+        diverged=[run.seed for run in runs if run.status == "diverged"],
+        failed=[run.seed for run in runs if run.status not in ("ok", "diverged")],
+        missing=sorted(set(seeds) - {run.seed for run in runs}),
+        accuracy={split: _interval([100 * _metric(run, split, "accuracy") for run in ok]) for split in SPLITS},
+        gap=_interval([100 * run.gap.get("accuracy", math.nan) for run in ok]),
+        gap_loss=_interval([run.gap.get("loss", math.nan) for run in ok]),
+        zeros=_interval([100 * run.weights.get("zero_fraction", math.nan) for run in ok]),
+    )
+    row.loss, row.ece, row.brier = (
+        _interval([_metric(run, "test", name) for run in ok]) for name in METRICS if name != "accuracy"
+    )
+    return row
+
+
+def _metric(run: Run, split: str, name: str) -> float:
+    return run.metrics.get(split, {}).get(name, math.nan)
+
+
+def _interval(values: list[float]) -> Interval:
+    return statistics_.t_interval([v for v in values if math.isfinite(v)])
+
+
+def accuracies(row: Row) -> dict[int, float]:
+    """Percent by seed."""
+    found = {run.seed: 100 * _metric(run, "test", "accuracy") for run in row.runs}
+    return {seed: value for seed, value in found.items() if math.isfinite(value)}
+
+
+def paired(row: Row, other: Row) -> Array:
+    """Differences in test accuracy, row minus other, over the seeds that both have."""
+    a, b = accuracies(row), accuracies(other)
+    return np.array([a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())], dtype=np.float64)
+
+
+def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The baseline at the row's learning rate if there is one, else the one with the lowest validation loss."""
+    candidates = [other for other in rows if other.is_baseline and other.n]
+    same = [other for other in candidates if other.lr == row.lr]
+    return min(same or candidates, key=_validation_loss, default=None)
+
+
+def _validation_loss(row: Row) -> float:
+    return statistics.fmean(_metric(run, "val", "loss") for run in row.runs)
+
+
+def _compare(rows: list[Row]) -> None:
+    """Give every row its comparison with the baseline."""
+    pairs = [(row, baseline_of(row, rows)) for row in rows if row.n and not row.is_baseline]
+    compared = [(row, base, paired(row, base)) for row, base in pairs if base]
+    compared = [(row, base, d) for row, base, d in compared if len(d)]
+    raw = [statistics_.sign_flip(d) for _, _, d in compared]
+    floors = statistics_.holm([statistics_.smallest_p(len(d)) for _, _, d in compared])
+    for (row, base, d), p, adjusted, floor in zip(compared, raw, statistics_.holm(raw), floors, strict=True):
+        row.comparison = Comparison(
+            difference=statistics_.t_interval(d),
+            differences=d,
+            improvement=statistics_.improvement(d),
+            p=p,
+            p_adjusted=adjusted,
+            detectable=statistics_.detectable(d),
+            cost=_cost(row, base),
+            gap=_gap_change(row, base),
+            floor=floor,
+        )
+
+
+def _by_seed(row: Row, base: Row) -> list[tuple[Run, Run]]:
+    others = {run.seed: run for run in base.runs}
+    return [(run, others[run.seed]) for run in row.runs if run.seed in others]
+
+
+def _cost(row: Row, base: Row) -> float:
+    ratios = [a.seconds / b.seconds for a, b in _by_seed(row, base) if a.seconds > 0 and b.seconds > 0]
+    return statistics.median(ratios) if ratios else math.nan
+
+
+def _gap_change(row: Row, base: Row) -> Interval:
+    changes = [a.gap.get("accuracy", math.nan) - b.gap.get("accuracy", math.nan) for a, b in _by_seed(row, base)]
+    return _interval([100 * change for change in changes])
+
+
+def _mark(rows: list[Row]) -> None:
+    """Mark the row of the highest mean test accuracy, and all that a paired t test with Holm's correction leaves."""
+    finished = [row for row in rows if row.n and math.isfinite(row.test.mean)]
+    if not finished:
+        return
+    best = max(finished, key=lambda row: (row.test.mean, row.is_baseline, row.n))
+    best.mark = "best"
+    others = [row for row in finished if row is not best]
+    adjusted = statistics_.holm([statistics_.paired_t(paired(best, row)) for row in others])
+    for row, p in zip(others, adjusted, strict=True):
+        row.mark = "" if p <= ALPHA else "tied"  # one pair gives NaN: it cannot be told
+
+
+def overall(groups: Sequence[Group]) -> list[Overall]:
+    """Each recipe over the datasets of one network and train size, where there are enough of them; best first."""
+    parts: dict[tuple[str, int, str], dict[str, Array]] = defaultdict(dict)
+    for group in groups:
+        if group.split_from > 1:
+            continue
+        setting = group.setting
+        compared = [(row, row.comparison) for row in group.rows if row.comparison]
+        names = [labels.names(row.recipe) for row, _ in compared]
+        for row, comparison in compared:
+            # Tuned strengths differ between datasets. Where a technique stands at several, each is on its own.
+            name = labels.names(row.recipe) if names.count(labels.names(row.recipe)) == 1 else row.label
+            parts[setting.model, setting.train_size, name][setting.dataset] = comparison.differences
+    found = [
+        Overall(model, size, names, statistics_.stratified_interval(list(strata.values())), len(strata))
+        for (model, size, names), strata in parts.items()
+        if len(strata) >= ENOUGH_DATASETS
+    ]
+    return sorted(found, key=lambda o: (o.model, o.train_size, -o.interval.mean, o.names))

@@ -3,33 +3,12 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from recipes._checks import require, require_at_least_0
+from recipes._images import affine
 from recipes._recipe import Recipe, Task
 from recipes._registry import register
-
-
-def affine(x: Tensor, angle: Tensor, shift: Tensor, mirror: Tensor) -> Tensor:
-    """Rotate, shift and mirror each image about its centre, bilinearly, with black beyond the border.
-
-    Args:
-        x: (N, C, H, W) float images.
-        angle: (N,) radians, counter-clockwise as one sees the image.
-        shift: (N, 2) to the right and down, as shares of width and height.
-        mirror: (N,) boolean, flip left and right first.
-    """
-    height, width = x.shape[-2:]
-    cos, sin = angle.cos(), angle.sin()
-    sign = 1 - 2 * mirror.to(x.dtype)
-    # affine_grid maps output to input positions in [-1, 1]: first undo the shift, then the rotation, then the mirror.
-    row_x = torch.stack([cos, -sin * height / width], dim=1) * sign[:, None]
-    row_y = torch.stack([sin * width / height, cos], dim=1)
-    rotation = torch.stack([row_x, row_y], dim=1)
-    theta = torch.cat([rotation, -(rotation @ (2 * shift)[:, :, None])], dim=2)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, align_corners=False)
 
 
 @register(

@@ -1,0 +1,132 @@
+"""Augmentation policies: from a list of operations each image of a batch gets its own, with its own magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recipes import _images as images
+from recipes._recipe import Task, UnfitError
+
+
+class Operation(NamedTuple):
+    """What a policy may do to images."""
+
+    run: Callable[[Tensor, Tensor], Tensor]
+    """(n, C, H, W) images, (n,) magnitudes -> images."""
+    transformation: str
+    """What it is among the transformations that a dataset's labels may survive."""
+
+
+OPERATIONS: dict[str, Operation] = {
+    "shear_x": Operation(images.shear_x, "shear"),
+    "shear_y": Operation(images.shear_y, "shear"),
+    "translate_x": Operation(lambda x, m: images.translate(x, right=m.trunc()), "translate"),
+    "translate_y": Operation(lambda x, m: images.translate(x, down=m.trunc()), "translate"),
+    "rotate": Operation(images.rotate, "rotate"),
+    "brightness": Operation(lambda x, m: images.brightness(x, 1 + m), "color"),
+    "color": Operation(lambda x, m: images.saturation(x, 1 + m), "color"),
+    "contrast": Operation(lambda x, m: images.contrast(x, 1 + m), "color"),
+    "sharpness": Operation(lambda x, m: images.sharpness(x, 1 + m), "color"),
+    "autocontrast": Operation(lambda x, m: images.autocontrast(x), "color"),
+    "equalize": Operation(lambda x, m: images.equalize(x), "color"),
+    "posterize": Operation(lambda x, m: images.posterize(x, m.round()), "invert"),
+    "solarize": Operation(images.solarize, "invert"),
+    "invert": Operation(lambda x, m: images.invert(x), "invert"),
+}
+NAMES = tuple(OPERATIONS)
+RUN = tuple(operation.run for operation in OPERATIONS.values())
+IDENTITY = -1
+"""Instead of the position of an operation: none."""
+SIGNED = frozenset(NAMES[:9])
+"""Operations that go both ways, so that their magnitude takes a random sign."""
+
+Space = dict[str, tuple[float, float]]
+"""Operations to choose from, with their magnitudes at level 0 and at level 1."""
+
+
+def space(height: int, width: int, enhance: float = 0.9) -> Space:
+    """The space of AutoAugment (Cubuk et al. 2019, Table 6) with torchvision's bounds, which RandAugment shares."""
+    return {
+        "identity": (0, 0),
+        "shear_x": (0, 0.3),
+        "shear_y": (0, 0.3),
+        "translate_x": (0, 150 / 331 * width),
+        "translate_y": (0, 150 / 331 * height),
+        "rotate": (0, 30),
+        **dict.fromkeys(("brightness", "color", "contrast", "sharpness"), (0, enhance)),
+        "posterize": (8, 4),
+        "solarize": (1, 0),
+        "autocontrast": (0, 0),
+        "equalize": (0, 0),
+    }
+
+
+def position(name: str) -> int:
+    """Of an operation in `NAMES`."""
+    return IDENTITY if name == "identity" else NAMES.index(name)
+
+
+def permitted(names: Iterable[str], task: Task) -> list[str]:
+    """The operations that keep the dataset's labels.
+
+    Raises:
+        UnfitError: none but the identity does.
+    """
+    kept = [name for name in names if name == "identity" or task.allows(OPERATIONS[name].transformation)]
+    if set(kept) <= {"identity"}:
+        raise UnfitError("none of the policy's operations keeps this dataset's labels")
+    return kept
+
+
+def only(names: Sequence[str], among: Space) -> Space:
+    """The named part of a space."""
+    return {name: among[name] for name in names}
+
+
+def draw(among: Space, level: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw an operation for each level, every one of them equally likely, and the sign of its magnitude.
+
+    Drawn on the CPU: the same on every device, and none has to be waited for.
+
+    Args:
+        among: what to choose from.
+        level: in [0, 1], of any shape.
+
+    Returns:
+        Operations (as `position` gives them) and their magnitudes, shaped like `level`.
+    """
+    chosen = torch.randint(len(among), level.shape)
+    which = torch.tensor([position(name) for name in among])[chosen]
+    low, high = torch.tensor(list(among.values()), dtype=torch.float32).T
+    magnitude = low[chosen] + (high - low)[chosen] * level
+    return which, with_random_sign(which, magnitude)
+
+
+def with_random_sign(which: Tensor, magnitude: Tensor) -> Tensor:
+    """Negate, with probability 1/2, the magnitudes of operations that go both ways."""
+    signed = torch.tensor([name in SIGNED for name in (*NAMES, "identity")])[which]
+    return torch.where(signed & (torch.rand(which.shape) < 0.5), -magnitude, magnitude)
+
+
+def apply_each_(
+    x: Tensor, which: Tensor, magnitude: Tensor, operations: Sequence[Callable[[Tensor, Tensor], Tensor]] = RUN
+) -> None:
+    """Apply to each image, in place, its own operation: images with the same one are treated together.
+
+    Args:
+        x: (N, C, H, W) in [0, 1].
+        which: (N,) positions in `operations`, on the CPU; a negative one leaves the image as it is.
+        magnitude: (N,) in the units of the operation, on the CPU.
+        operations: map (n, C, H, W) images and (n,) magnitudes to images; by default those of `NAMES`.
+    """
+    order = which.argsort()
+    sizes = (which + 1).bincount(minlength=len(operations) + 1).tolist()
+    groups = torch.split(order.to(x.device), sizes)[1:]
+    strengths = torch.split(magnitude[order].to(x.device, x.dtype), sizes)[1:]
+    for run, rows, m in zip(operations, groups, strengths, strict=True):
+        if len(rows):
+            x.index_copy_(0, rows, run(x.index_select(0, rows), m))

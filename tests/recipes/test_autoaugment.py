@@ -1,0 +1,68 @@
+"""Reference: torchvision v2's CIFAR-10 policy, its table and its operations, image by image."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from recipes import RecipeError, Task, UnfitError, build
+from recipes._policies import NAMES
+from recipes.autoaugment import POLICY, magnitudes
+
+CLASSES = {"shear_x": "ShearX", "shear_y": "ShearY", "translate_x": "TranslateX", "translate_y": "TranslateY"}
+
+
+def theirs(name: str) -> str:
+    return CLASSES.get(name) or {"autocontrast": "AutoContrast"}.get(name, name.capitalize())
+
+
+def test_the_policy_is_torchvisions() -> None:
+    reference = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
+    assert len(POLICY) == len(reference._policies)
+    strengths = magnitudes(32, 40)
+    for ours, pair, m in zip(POLICY, reference._policies, strengths.tolist(), strict=True):
+        for step, (name, chance, level), magnitude in zip(ours, pair, m, strict=True):
+            assert (theirs(step[0]), step[1]) == (name, chance)
+            make, _ = reference._AUGMENTATION_SPACE[name]
+            table = make(10, 32, 40)
+            assert (table is None) == (level is None)
+            if table is not None:
+                expected = float(table[level])
+                assert abs((round(magnitude) if name == "Posterize" else magnitude) - expected) < 1e-4
+
+
+def test_rates_of_the_sub_policies() -> None:
+    """Inversion happens in sub-policies 0, 14 and 23 of 25: with probability (0.1 + 0 + 0.1) / 25."""
+    torch.manual_seed(0)
+    n, task = 20_000, Task("image", frozenset({"invert"}))
+    x = torch.full((n, 1, 2, 2), 0.9)
+    out, _ = build("autoaugment", task).batch(x, torch.zeros(n, 1))
+    # What is left: invert, posterize at level 7 (5 bits: 0.9 becomes 224 / 255), solarize at levels 2, 8, 5 and 3.
+    solarized = (0.5 + 0.2 + 0.4 + 0.8) / 25  # thresholds 7/9, 1/9, 4/9 and 6/9: all below 0.9
+    inverted = (out - 0.1).abs().flatten(1).amax(1) < 1e-6
+    expected = solarized + 0.2 / 25
+    assert abs(inverted.float().mean() - expected) < 4 * math.sqrt(expected / n)
+    posterized = (out - 224 / 255).abs().flatten(1).amax(1) < 1e-6
+    assert abs(posterized.float().mean() - 0.3 / 25) < 4 * math.sqrt(0.3 / 25 / n)
+    assert (inverted | posterized | (out == x).flatten(1).all(1)).all()
+
+
+def test_images_of_a_batch_differ_and_the_input_stays() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 20, 20).expand(64, -1, -1, -1)
+    before, (out, _) = x.clone(), build("autoaugment").batch(x, torch.zeros(64, 1))
+    assert torch.equal(x, before)
+    assert len(out.flatten(1).unique(dim=0)) > 20
+    assert set(NAMES) >= {name for pair in POLICY for name, _, _ in pair}
+
+
+def test_off_and_refusals() -> None:
+    assert build("autoaugment(p=0)").batch is None
+    for wrong in (-0.1, 1.1):
+        with pytest.raises(RecipeError, match="p must be in"):
+            build(f"autoaugment(p={wrong})")
+    with pytest.raises(UnfitError, match="labels"):
+        build("autoaugment", Task("image", frozenset({"hflip"})))

@@ -1,0 +1,107 @@
+"""Reference: the divergence's Hessian (`torch.func.hessian`), whose first eigenvector many rounds find."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, kl_divergence
+from torch.func import hessian
+
+from bench import nets
+from recipes import RecipeError, Step, build
+from recipes._norm import BatchNorm
+from recipes.dropout import Dropout
+from recipes.vat import divergence, unit, vat
+
+
+def smooth(features: int = 6, classes: int = 4) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(features, 16), nn.Tanh(), nn.Linear(16, classes)).double()
+
+
+def step_of(x: Tensor) -> Step:
+    return Step(x, torch.zeros(len(x), 4), torch.zeros(len(x), 4), 0.0)
+
+
+def test_divergence_is_torchs() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 9, 5)
+    expected = kl_divergence(Categorical(logits=a), Categorical(logits=b))
+    torch.testing.assert_close(divergence(a.log_softmax(1), b), expected)
+
+
+def test_unit_rows_also_of_tiny_ones() -> None:
+    d = torch.stack([torch.full((1, 2, 2), 1e-30), torch.full((1, 2, 2), -3.0), torch.zeros(1, 2, 2)])
+    torch.testing.assert_close(unit(d)[:, 0, 0, 0], torch.tensor([0.5, -0.5, 0.0]))
+
+
+def test_many_rounds_find_the_first_eigenvector() -> None:
+    net = smooth()
+    x = torch.rand(5, 6).double()
+    seen: list[Tensor] = []
+    handle = net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    penalty = vat(1e-3, xi=1e-3, rounds=60).penalty
+    assert penalty
+    value = penalty(net, step_of(x))
+    handle.remove()
+    shift = seen[-1] - x
+    torch.testing.assert_close(shift.norm(dim=1), torch.full((5,), 1e-3).double())
+    largest = []
+    for i in range(5):
+        log_p = net(x[i : i + 1]).log_softmax(1).detach()
+        curvature = hessian(lambda r, i=i, log_p=log_p: divergence(log_p, net(x[i : i + 1] + r)).sum())(
+            torch.zeros(6).double()
+        )
+        values, vectors = torch.linalg.eigh(curvature)
+        largest.append(values[-1])
+        assert (vectors[:, -1] @ shift[i]).abs().item() == pytest.approx(1e-3, rel=1e-3)
+    # To second order the divergence is half the eigenvalue times the square of the shift's length.
+    torch.testing.assert_close(value, torch.stack(largest).mean() / 2 * 1e-6, rtol=1e-2, atol=0.0)
+
+
+def test_one_round_is_worse_than_many_and_better_than_none() -> None:
+    net = smooth(40)
+    x = torch.rand(200, 40).double()
+    log_p = net(x).log_softmax(1).detach()
+    random = divergence(log_p, net(x + 0.5 * unit(torch.randn_like(x)))).mean()
+    one, many = (build(f"vat(epsilon=0.5, rounds={k})").penalty for k in (1, 20))
+    assert one
+    assert many
+    assert 2 * random < one(net, step_of(x)) < many(net, step_of(x))
+
+
+def test_all_passes_drop_the_same_units_and_statistics_stay() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 32), BatchNorm(32, 0), nn.ReLU(), Dropout(0.5), nn.Linear(32, 4))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    penalty = vat(1e-4).penalty
+    assert penalty
+    x = torch.rand(30, 6)
+    a, b = penalty(net, step_of(x)), penalty(net, step_of(x))
+    assert 0 <= float(a.detach()) < 1e-5  # other masks would make it about 0.01
+    assert float(b.detach()) != float(a.detach())
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+def test_direction_matters_also_in_single_precision_and_autocast() -> None:
+    torch.manual_seed(0)
+    net = nets.build("mlp(width=64)", (1, 28, 28), 4, torch.zeros(1), torch.ones(1))
+    step = step_of(torch.rand(50, 1, 28, 28))
+    penalty = vat(2.0).penalty
+    assert penalty
+    torch.manual_seed(1)
+    single = penalty(net, step)
+    torch.manual_seed(1)
+    double = penalty(net.double(), step._replace(x=step.x.double()))
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        lowered = penalty(net.float(), step)
+    assert torch.equal(single, lowered)
+    assert single.item() == pytest.approx(double.item(), rel=0.1)  # the random starts differ
+
+
+def test_off_and_refusals() -> None:
+    assert vat(0.0).penalty is None
+    assert vat(alpha=0.0).penalty is None
+    for arguments in ("epsilon=-1", "alpha=-1", "xi=0", "rounds=0"):
+        with pytest.raises(RecipeError, match=f"{arguments.split('=')[0]} must be"):
+            build(f"vat({arguments})")

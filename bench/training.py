@@ -14,7 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ from torch import nn
 from bench import decompose, nets, record, tracking
 from bench import metrics as measure
 from bench.config import SUITE_VERSION, ConfigError, RunConfig, run_id
-from bench.module import Classifier
+from bench.module import Classifier, make_optimizer
 from bench.record import Record
 from datamodules import DataModule
 from recipes import Recipe, Task, build, weights
 
 ROOT = Path(__file__).resolve().parent.parent
+TEACHER_SEED = 2_000_000
+"""Added to a run's seed for its teacher's: no study's seed and no tuning seed reaches it."""
 # Lightning asks torch to look for GPUs by way of NVML; torch's optimizers do so each step, which costs 40 us where
 # there is no GPU. The suite never forks after CUDA's start, which is what that way is for.
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
@@ -107,7 +109,20 @@ def prepare(config: RunConfig) -> Prepared:
     net = recipe.model(net) if recipe.model else net
     # Convolutions then run channels-last throughout: resnet9 trains 1.1 (fp32) to 1.7 times (bf16) as fast on a CPU.
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _check_precision(config, recipe, net)
     return Prepared(run_id(config, data.fingerprint), config, data, recipe, net)
+
+
+def _check_precision(config: RunConfig, recipe: Recipe, net: nn.Module) -> None:
+    """Gradient scaling covers one backward pass a step, and CPUs have no kernels for it."""
+    if config.precision != "16-mixed":
+        return
+    if config.accelerator == "cpu" or not torch.cuda.is_available():
+        raise ConfigError("precision 16-mixed needs a GPU: use bf16-mixed or 32-true")
+    if recipe.optimizer and getattr(recipe.optimizer(make_optimizer(net, config)), "reevaluates", False):
+        raise ConfigError(
+            f"{config.recipe} takes several passes a step, which precision 16-mixed cannot scale: use bf16-mixed"
+        )
 
 
 def cached(prepared: Prepared) -> Record | None:
@@ -183,7 +198,10 @@ def total_steps(prepared: Prepared) -> int:
 
 def _fit(prepared: Prepared, module: Classifier, callbacks: list[Callback], force: bool) -> None:
     config, recipe = prepared.config, prepared.recipe
-    own = (recipe.callbacks() if recipe.callbacks else []) + ([recipe.average()] if recipe.average else [])
+    # Averaged weights first: what a stopping rule restores at the end must be the last word.
+    own = ([recipe.average()] if recipe.average else []) + (recipe.callbacks() if recipe.callbacks else [])
+    if recipe.teacher:
+        recipe.teacher(_teacher(prepared))
     folder = prepared.results_dir / "checkpoints" / prepared.run_id
     if force:
         shutil.rmtree(folder, ignore_errors=True)
@@ -213,6 +231,29 @@ def make_trainer(config: RunConfig, callbacks: list[Callback]) -> Trainer:
         use_distributed_sampler=False,
         inference_mode=False,
     )
+
+
+def _teacher(prepared: Prepared) -> nn.Module:
+    """The trained network of the same run without any recipe, from a seed of its own; trained once, then kept."""
+    seed = prepared.config.seed + TEACHER_SEED
+    teacher = prepare(replace(prepared.config, recipe="none", seed=seed, trial=True))
+    path = prepared.results_dir / "teachers" / f"{teacher.run_id}.pt"
+    if not path.exists():
+        execute(teacher, [_KeepWeights(path)], force=True)
+    teacher.net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return teacher.net.requires_grad_(False)
+
+
+class _KeepWeights(Callback):
+    """Writes the network's final weights to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            _AtomicIO().save_checkpoint(pl_module.net.state_dict(), self.path)  # type: ignore[union-attr, operator]
+        trainer.strategy.barrier()
 
 
 class _Mirror(Callback):

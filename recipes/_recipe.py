@@ -56,6 +56,8 @@ class Recipe:
     The fields stand in the order in which a run reaches them.
     """
 
+    teacher: Callable[[nn.Module], None] | None = None
+    """Receives a trained network: the same run without any recipe, from another seed."""
     model: Callable[[nn.Module], nn.Module] | None = None
     """Surgery on the freshly initialized network; raises `UnfitError` where the network lacks what it needs."""
     batch: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
@@ -96,6 +98,7 @@ def compose(recipes: Sequence[Recipe]) -> Recipe:
 
 def _join(a: Recipe, b: Recipe) -> Recipe:
     return Recipe(
+        teacher=_both(a.teacher, b.teacher, _in_turn),
         model=_both(a.model, b.model, lambda f, g: lambda net: g(f(net))),
         batch=_both(a.batch, b.batch, lambda f, g: lambda x, y: g(*f(x, y))),
         loss=_only_one("loss", a, b),

@@ -1,0 +1,82 @@
+"""Reference: torch's AveragedModel and update_bn over the trajectory of a real run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.optim.swa_utils import AveragedModel
+
+from bench.training import execute, prepare
+from recipes import build
+from recipes._averaging import floating_state
+
+Make = Callable[..., Any]
+
+
+class Follow(Callback):
+    """Averages the ends of the epochs from a share of the run on."""
+
+    def __init__(self, start: int) -> None:
+        self.start, self.model, self.agrees = start, None, []
+
+    model: Any
+    agrees: list[bool]
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if trainer.is_last_batch and trainer.current_epoch >= self.start:
+            self.model = self.model or AveragedModel(pl_module.net)
+            self.model.update_parameters(pl_module.net)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        ours, theirs = dict(pl_module.net.named_parameters()), dict(self.model.module.named_parameters())
+        self.agrees = [torch.allclose(ours[k], theirs[k], atol=1e-6) for k in ours]
+
+
+def test_evaluated_weights_are_torchs_average(make_config: Make) -> None:
+    follow = Follow(start=2)
+    execute(prepare(make_config(recipe="swa(start=0.5)", epochs=4)), [follow])
+    assert follow.agrees
+    assert all(follow.agrees)
+
+
+def test_batch_statistics_are_those_of_the_average(make_config: Make) -> None:
+    """Recompute them independently: the mean over batches of each batch norm's input mean."""
+
+    class Statistics(Callback):
+        def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            net: Any = pl_module.net
+            norm = next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm1d))
+            kept, means = norm.running_mean.clone(), []
+            handle = norm.register_forward_pre_hook(lambda m, args: means.append(args[0].mean(0)))
+            net.eval()
+            with torch.no_grad():
+                for x, _ in trainer.datamodule.train_dataloader():  # type: ignore[attr-defined]
+                    net(x)
+            handle.remove()
+            self.difference = float((torch.stack(means).mean(0) - kept).abs().max())
+
+    check = Statistics()
+    execute(prepare(make_config(recipe="batch_norm+swa(start=0)", epochs=3)), [check])
+    assert check.difference < 1e-2
+
+
+def test_before_the_start_nothing_changes(make_config: Make) -> None:
+    plain = execute(prepare(make_config(epochs=4)), [])
+    averaged = execute(prepare(make_config(recipe="swa(start=0.5)", epochs=4)), [])
+    assert plain.history[:3] == averaged.history[:3]
+    assert plain.history[3] != averaged.history[3]
+
+
+def test_floating_state_leaves_counters_alone() -> None:
+    net = torch.nn.BatchNorm1d(3)
+    assert set(floating_state(net)) == {"weight", "bias", "running_mean", "running_var"}
+
+
+@pytest.mark.parametrize("start", [-0.1, 1.1])
+def test_range(start: float) -> None:
+    with pytest.raises(ValueError, match=r"in \[0, 1\]"):
+        build(f"swa(start={start})")

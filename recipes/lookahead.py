@@ -23,8 +23,9 @@ SLOW, COUNT = "lookahead_slow", "lookahead_steps"
 def lookahead(alpha: float = 0.5, k: int = 5) -> Recipe:
     """Every k steps the weights are drawn back: slow <- slow + alpha * (w - slow), then w <- slow.
 
-    The slow weights live in the optimizer's state, so they are saved with it. The optimizer's momentum is kept, as the
-    paper does by default. They start at the initial weights, as in the paper; timm starts them at the first draw. Where training ends between two draws, the fast weights are evaluated.
+    The slow weights live in the optimizer's state, so they are saved with it. They start at the initial weights, as in
+    the paper; timm starts them at the first draw. The optimizer's momentum is kept, as the paper does by default. Where
+    training ends between two draws, the fast weights are evaluated.
 
     Args:
         alpha: the strength, the smaller the stronger: the slow weights' step, in (0, 1]; at 1 nothing changes.

@@ -29,6 +29,11 @@ class Term:
         return self.name + (f"({self.values})" if self.arguments else "")
 
     @property
+    def canonical(self) -> str:
+        """The term as a record spells it."""
+        return self.name + (f"({', '.join(f'{k}={v!r}' for k, v in self.arguments)})" if self.arguments else "")
+
+    @property
     def values(self) -> str:
         return ", ".join(f"{k}={number(v)}" for k, v in self.arguments)
 

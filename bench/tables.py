@@ -196,9 +196,9 @@ def _line(texts: Sequence[str], escape: bool = True) -> str:
     return "| " + " | ".join(map(markdown, texts) if escape else texts) + " |"
 
 
-def markdown(text: str) -> str:
+def markdown(text: str, limit: int = 160) -> str:
     """Text that Markdown shows as it stands: HTML and every mark of Markdown are made inert."""
-    shown = labels.visible(text, 160).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    shown = labels.visible(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     shown = re.sub(r"([\\`*_{}\[\]()#|!~$])", r"\\\1", shown)
     # An address or a mention would become a link of itself.
     return re.sub(r"(?i)(https?:|www\.|@)", lambda m: f"{m[0][:-1]}&#{ord(m[0][-1])};", shown)

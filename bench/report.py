@@ -1,0 +1,258 @@
+"""Turn a folder of records into tables and figures: `python bench/report.py results/mnist`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+if __package__ in (None, ""):  # run as a script: the repository's root, not bench/, belongs on the path
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from bench import figures, labels, tables, words
+from bench.config import ConfigError, load_yaml
+from bench.figures import Figure
+from bench.page import Study, page
+from bench.parser import WRONG_INPUT, Parser, refuse
+from bench.record import write_atomically
+from bench.runs import load_runs
+from bench.summary import Group, Overall, overall, summarize
+from bench.tables import code, markdown, markdown_table, number, plus_minus, span, title
+
+INDEX_MARK = "<!-- made by bench/report.py -->"
+
+
+def make_parser() -> Parser:
+    parser = Parser(prog="report.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="results folder: it holds records/, and study.yaml if it is a study")
+    parser.add_argument("--fail_on_missing", action="store_true", help="exit status 1 if a cell has no finished record")
+    parser.add_argument(
+        "--wandb", default="disabled", help="log the table to Weights & Biases: online, offline, disabled"
+    )
+    parser.add_argument("--project", default="regularization-bench", help="Weights & Biases project")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 a cell is missing and --fail_on_missing was given, 2 the input is wrong."""
+    with refuse(WRONG_INPUT) as refused:
+        flags = make_parser().parse_args(sys.argv[1:] if argv is None else argv)
+        study = read_study(flags.folder)
+        write_report(study, flags.folder)
+        if flags.folder.resolve().parent.name == "results":
+            write_index(flags.folder.resolve().parent)
+        if flags.wandb != "disabled":
+            log_table(study, flags.wandb, flags.project, flags.folder)
+        return _finish(study, flags.folder, flags.fail_on_missing)
+    return refused.status
+
+
+def _finish(study: Study, folder: Path, fail_on_missing: bool) -> int:
+    missing = sum(len(row.missing) for group in study.groups for row in group.rows)
+    print(
+        f"{len(study.runs):,} records: {folder / 'report.html'}, report.md, summary.csv, runs.csv, table.tex, figures/"
+    )
+    if missing:
+        print(f"{missing} missing cells", file=sys.stderr)
+    return 1 if missing and fail_on_missing else 0
+
+
+def read_study(folder: Path) -> Study:
+    """Everything that the report shows, from the folder's files.
+
+    Raises:
+        ConfigError: there is no such folder, or a file in it is malformed.
+    """
+    if not (folder / "records").is_dir():
+        raise ConfigError(f"{str(folder)!r} holds no records/ folder: train something first, as results/runs")
+    loaded = load_runs(folder)
+    tuning, decomposition = _json(folder / "tuning.json", {}), _json(folder / "decomposition.json", [])
+    groups = summarize(loaded.runs, _seeds(folder))
+    return Study(
+        name=folder.resolve().name,
+        is_study=(folder / "study.yaml").exists(),
+        groups=groups,
+        runs=loaded.runs,
+        overall=overall(groups),
+        tuning=tuning,
+        unreadable=loaded.unreadable,
+        group_figures=[figures.of_group(group) for group in groups],
+        study_figures=figures.of_study(groups, loaded.runs, tuning, decomposition),
+    )
+
+
+def _json(path: Path, default: Any) -> Any:
+    if not path.exists():
+        return default
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from None
+    if not isinstance(content, type(default)):
+        raise ConfigError(f"{path}: expected a JSON {type(default).__name__}, got {type(content).__name__}")
+    return content
+
+
+def _seeds(folder: Path) -> list[int]:
+    """The seeds that the study file lists."""
+    path = folder / "study.yaml"
+    seeds = load_yaml(path).get("seeds") if path.exists() else None
+    if isinstance(seeds, int):
+        return list(range(seeds))
+    return [seed for seed in seeds if isinstance(seed, int)] if isinstance(seeds, list) else []
+
+
+def write_report(study: Study, folder: Path) -> None:
+    """Write every file of the report, replacing those of an earlier one."""
+    drawn = {f"{figure.stem}.svg": figure.file() for figure in study.figures if figure.panels}
+    for old in (folder / "figures").glob("*.svg"):
+        if old.name not in drawn:
+            old.unlink()
+    files = {
+        "report.html": page(study),
+        "report.md": markdown_report(study),
+        "runs.csv": tables.runs_csv(study.runs),
+        "summary.csv": tables.summary_csv(study.groups),
+        "table.tex": tables.latex_tables(study.groups),
+        **{f"figures/{name}": content for name, content in drawn.items()},
+    }
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+
+
+def markdown_report(study: Study) -> str:
+    """The report as GitHub shows it."""
+    parts = [f"# Regularization report: {markdown(study.name)}\n", "[The same, interactive](report.html).\n"]
+    if study.unreadable:
+        parts.append(f"> Left out as no whole records: {markdown(', '.join(study.unreadable[:10]))}.\n")
+    if not study.groups:
+        parts.append("There are no finished runs in this folder yet.\n")
+    for group, drawn in zip(study.groups, study.group_figures, strict=True):
+        parts += _markdown_group(group, drawn)
+    parts += _markdown_overall(study.overall)
+    if study.groups:
+        parts += ["## Across tables\n", *map(_markdown_figure, study.study_figures), *_markdown_reading(study)]
+    parts += ["## Reproduce\n", "```sh", *words.command(study.name, study.is_study, study.groups), "```\n"]
+    parts.append(markdown_table(("what", "value"), words.provenance(study.runs)))
+    return "\n".join(parts)
+
+
+def _markdown_group(group: Group, drawn: Sequence[Figure]) -> list[str]:
+    rows = [tables.cells(row) for row in group.rows]
+    return [
+        f"## {markdown(title(group))}\n",
+        *(f"{markdown_sentence(s)}" for s in words.verdict(group)),
+        "",
+        *(f"> {markdown_sentence(notice)}\n" for notice in words.notices(group)),
+        markdown_table(tables.HEADINGS, rows),
+        f"{markdown_sentence(words.budget(group))}. ± is the half-width of the 95 % t interval over seeds; "
+        "★ highest mean test accuracy, ≈ cannot be told from it.\n",
+        *map(_markdown_figure, drawn),
+    ]
+
+
+def markdown_sentence(sentence: str) -> str:
+    """A sentence of ours, which may hold names from the records."""
+    return markdown(sentence, 1200)
+
+
+def _markdown_figure(figure: Figure) -> str:
+    image = f"![{markdown(figure.heading)}](figures/{figure.stem}.svg)\n\n" if figure.panels else ""
+    return f"### {markdown(figure.heading)}\n\n{image}{markdown_sentence(figure.caption)}\n"
+
+
+def _markdown_overall(rows: Sequence[Overall]) -> list[str]:
+    if not rows:
+        return []
+    headings = ("recipe", "network", "train size", "difference, points", "datasets")
+    cells = [
+        (
+            o.names,
+            o.model,
+            str(o.train_size or "all"),
+            f"{number(o.interval.mean, signed=True)} {span(o.interval)}",
+            str(o.datasets),
+        )
+        for o in rows
+    ]
+    intro = "Interquartile mean of the paired differences, with its 95 % stratified bootstrap interval (Agarwal et al. 2021).\n"
+    return ["## Over datasets\n", intro, markdown_table(headings, cells)]
+
+
+def _markdown_reading(study: Study) -> list[str]:
+    used = [(name, f"{summary} {paper}".strip()) for name, summary, paper in words.techniques_used(study.groups)]
+    return [
+        "## The techniques\n",
+        *(f"- {code(name)}: {markdown_sentence(what)}" for name, what in used),
+        "\n## The columns\n",
+        *(f"- **{markdown(name)}**: {markdown_sentence(what)}" for name, what in words.COLUMNS),
+        "\n## Protocol\n",
+        *(f"{i}. {markdown_sentence(line)}" for i, line in enumerate(words.protocol(study.groups, study.tuning), 1)),
+        "\n## What not to conclude\n",
+        *(f"- {markdown_sentence(line)}" for line in words.NOT_TO_CONCLUDE),
+        "",
+    ]
+
+
+def write_index(results: Path) -> None:
+    """`results/README.md`: every study with a report, unless a person wrote that file."""
+    path = results / "README.md"
+    if path.exists() and not path.read_text(encoding="utf-8").startswith(INDEX_MARK):
+        return
+    rows = [
+        _index_row(file.parent)
+        for file in sorted(results.glob("*/study.yaml"))
+        if (file.parent / "summary.csv").exists()
+    ]
+    headings = ("study", "tables", "recipes", "runs", "highest test accuracy")
+    table = "\n".join(["| " + " | ".join(cells) + " |" for cells in (headings, ["---"] * 5, *rows)])
+    write_atomically(
+        path,
+        f"{INDEX_MARK}\n# Results\n\nOne folder a study, complete in itself: its `study.yaml`, records and report.\n\n{table}\n",
+    )
+
+
+def _index_row(folder: Path) -> list[str]:
+    with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    best = [r for r in rows if r["mark"] == "best"]
+    wins = "<br>".join(
+        f"{markdown(r['dataset'])}, {markdown(r['model'])}: {code(r['recipe'])} {float(r['test']):.2f} %"
+        for r in best[:8]
+    ) + ("<br>..." if len(best) > 8 else "")
+    recipes = len({r["recipe"] for r in rows} - {labels.BASELINE})
+    link = f"[{markdown(folder.name)}]({quote(folder.name)}/report.md)"
+    settings = {(r["dataset"], r["model"], r["train_size"], r["fingerprint"]) for r in rows}
+    return [link, str(len(settings)), str(recipes), str(sum(int(r["n"]) for r in rows)), wins]
+
+
+def log_table(study: Study, mode: str, project: str, folder: Path) -> None:
+    """The summary as a `wandb.Table`, in a run named after the study. Whatever W&B does, the files stand.
+
+    Raises:
+        ConfigError: an unknown mode.
+    """
+    if mode not in ("online", "offline"):
+        raise ConfigError(f"unknown wandb mode {mode!r}; choose from online, offline, disabled")
+    import wandb
+
+    try:
+        settings = wandb.Settings(
+            silent=True, console="off", disable_git=True, disable_code=True, x_disable_machine_info=True
+        )
+        with wandb.init(
+            project=project, name=study.name, job_type="report", dir=folder, mode=mode, settings=settings
+        ) as run:
+            rows = tables.summary_cells(study.groups)
+            run.log({"comparison": wandb.Table(columns=list(tables.SUMMARY_COLUMNS), data=rows)})
+    except (wandb.errors.Error, OSError) as error:
+        print(f"warning: the table was not logged to W&B: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

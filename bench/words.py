@@ -1,0 +1,248 @@
+"""The sentences of the report: its answer, its protocol, and what not to conclude. Plain text, not yet escaped."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench import labels
+from bench.runs import Run
+from bench.statistics_ import ALPHA, seeds_needed
+from bench.summary import Group, Row
+from bench.tables import number, plus_minus, span, times
+
+COLUMNS = (
+    ("recipe", "What was added to the baseline. ★ has the highest mean test accuracy, ≈ cannot be told from it."),
+    ("strength", "Every argument of the recipe; tuned ones were chosen on validation data."),
+    ("n", "Paired seeds that ended well; diverged, failed and missing ones are counted beside it."),
+    ("test accuracy", "Percent of test samples classified rightly: mean and 95 % t interval over seeds."),
+    (
+        "difference",
+        "Test accuracy minus that of the baseline of the same seed, in percentage points, with its interval.",
+    ),
+    (
+        "P(better)",
+        "Probability of improvement: share of seeds in which the recipe beats the baseline, ties counting half.",
+    ),
+    ("p (Holm)", "Exact sign-flip test of the paired differences, corrected for the number of recipes."),
+    ("gap", "Train accuracy minus validation accuracy, in points: what regularization is meant to shrink."),
+    ("loss", "Cross-entropy in nats on the test split; lower is better."),
+    ("ECE", "Expected calibration error: how far confidence and accuracy lie apart, 0 to 1; lower is better."),
+    ("Brier", "Squared error of the predicted probabilities, 0 to 2; lower is better."),
+    ("time", "Training time relative to the baseline's, median over paired seeds."),
+    ("zeros", "Percent of weights that are exactly zero."),
+)
+
+NOT_TO_CONCLUDE = (
+    "A recipe that is not significant is not thereby useless: with few seeds most true differences stay undecided. "
+    "Look at the interval.",
+    "A recipe that is best here is best on these data, this network and this budget. Another size or longer training "
+    "can turn the order around.",
+    "The row marked as best was picked for being so: its mean is a little too high (the winner's curse). "
+    "All rows marked ≈ are candidates as well.",
+    "A smaller gap alone is no success: a network that learns nothing has none. Read gap and test accuracy together.",
+    "Accuracy near 100 % leaves no room to improve; what a recipe could gain there is at most what is missing.",
+    "Seeds vary initialization and batch order, not the data: the intervals say nothing on another sample of data.",
+    "Times hold for the hardware below and for runs that did not share it with others.",
+)
+
+
+def verdict(group: Group) -> list[str]:
+    """The answer for one table, a few sentences."""
+    best = group.best
+    if best is None:
+        return ["No run of this setting ended well, so there is nothing to compare."]
+    sentences = [_who(best, group)]
+    sentences += [_how_sure(best, group)] if best.comparison else []
+    sentences += _tied(group)
+    sentences += _gap_words(best, group)
+    sentences += _power(group)
+    if not group.baselines:
+        sentences.append("There is no baseline of this setting, so no differences can be given.")
+    return sentences
+
+
+def _who(best: Row, group: Group) -> str:
+    name = "The baseline (no regularization)" if best.is_baseline else best.label
+    seeds = f"over {best.n} seeds" if best.n > 1 else "with one seed, which leaves its spread unknown"
+    start = f"{name} has the highest mean test accuracy: {plus_minus(best.test)} % {seeds}"
+    if best.is_baseline:
+        others = sum(1 for row in group.rows if row.n and not row.is_baseline)
+        return f"{start}. " + ("No recipe has a higher mean." if others else "There is no other recipe beside it.")
+    c = best.comparison
+    if c is None:
+        return f"{start}."
+    interval = f", 95 % interval {span(c.difference)}" if span(c.difference) else ""
+    cost = f", at {times(c.cost)} the training time" if math.isfinite(c.cost) else ""
+    return f"{start}, {number(c.difference.mean, signed=True)} points over the baseline{interval}{cost}."
+
+
+def _how_sure(best: Row, group: Group) -> str:
+    c = best.comparison
+    assert c
+    m, n = group.comparisons, len(c.differences)
+    family = f"{m} recipe{'s' * (m > 1)} compared"
+    if not c.decidable:
+        return (
+            f"Whether that is more than chance cannot be decided at n={n}: with {family}, an exact test needs at "
+            f"least {seeds_needed(m)} seeds."
+        )
+    p = "p < 0.001" if c.p_adjusted < 0.001 else f"p = {c.p_adjusted:.3f}"
+    return f"That is {'' if c.significant else 'not '}significant at {ALPHA:g} ({p} after Holm's correction, {family})."
+
+
+def _tied(group: Group) -> list[str]:
+    tied = [row for row in group.rows if row.mark == "tied"]
+    others = sum(1 for row in group.rows if row.n) - 1
+    if not others:
+        return []
+    if not tied:
+        return ["All other rows are distinguishably lower."]
+    base = ", the baseline among them" if any(row.is_baseline for row in tied) else ""
+    return [f"{len(tied)} of the other {others} rows cannot be told from it{base}."]
+
+
+def _gap_words(best: Row, group: Group) -> list[str]:
+    base = group.baselines[0] if group.baselines else None
+    if best.is_baseline or base is None or not math.isfinite(best.gap.mean):
+        return []
+    verb = "shrinks" if best.gap.mean < base.gap.mean else "grows"
+    return [
+        f"The gap between training and validation accuracy {verb} from {number(base.gap.mean)} to {number(best.gap.mean)} points."
+    ]
+
+
+def _power(group: Group) -> list[str]:
+    found = [row.comparison.detectable for row in group.rows if row.comparison]
+    found = [value for value in found if math.isfinite(value) and value > 0]
+    if not found:
+        return []
+    return [
+        f"With this spread and number of seeds, a single comparison finds differences of about "
+        f"{number(statistics.median(found))} points or more (power 80 %); smaller ones go unseen."
+    ]
+
+
+def notices(group: Group) -> list[str]:
+    """What keeps this table from being complete or comparable."""
+    found = []
+    s = group.setting
+    if group.split_from > 1:
+        found.append(
+            f"The records of this dataset, network and train size come from {group.split_from} settings, which are never "
+            f"mixed: this table holds dataset fingerprint {labels.visible(s.fingerprint, 12)}, suite {labels.visible(s.suite, 20)}, {budget(group)}."
+        )
+    for word, pick in (("diverged", "diverged"), ("failed", "failed"), ("missing", "missing")):
+        cells = [(row, getattr(row, pick)) for row in group.rows if getattr(row, pick)]
+        if cells:
+            count = sum(len(seeds) for _, seeds in cells)
+            listed = "; ".join(f"{row.label}: seed{'s' * (len(seeds) > 1)} {_list(seeds)}" for row, seeds in cells[:8])
+            more = "; ..." if len(cells) > 8 else ""
+            found.append(f"{count} {word} ({listed}{more}). Means are over the seeds that ended well.")
+    devices = {str(run.environment.get("device")) for row in group.rows for run in row.runs}
+    if len(devices) > 1:
+        found.append("Runs come from more than one kind of hardware: the relative times are not comparable.")
+    return found
+
+
+def _list(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds[:10])) + (", ..." if len(seeds) > 10 else "")
+
+
+def budget(group: Group) -> str:
+    """`30 epochs, batches of 32, adam, cosine schedule`."""
+    b = group.budget
+    parts = [
+        f"{b['epochs']} epochs" if "epochs" in b else "",
+        f"batches of {b['batch_size']}" if "batch_size" in b else "",
+        str(b.get("optimizer", "")),
+        f"{b['schedule']} schedule" if "schedule" in b else "",
+        f"split {b['split_seed']}" if b.get("split_seed") else "",
+        str(b["precision"]) if b.get("precision", "32-true") != "32-true" else "",
+    ]
+    rates = sorted({row.lr for row in group.rows})
+    parts.append(
+        "learning rate " + (f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}") if rates else ""
+    )
+    return labels.visible(", ".join(part for part in parts if part), 200)
+
+
+def protocol(groups: Sequence[Group], tuning: Mapping[str, Any]) -> list[str]:
+    """Ten lines."""
+    counts = sorted({len(row.comparison.differences) for g in groups for row in g.rows if row.comparison})
+    return [
+        "Data: stratified train, validation and test splits, the same for every recipe; the fingerprints below identify them.",
+        "Pairing: all recipes share their seeds, and a seed fixes initialization, batch order and split, so that a "
+        "difference within a seed is the recipe's.",
+        "Budget: within a table every run has the same epochs, batch size, optimizer and schedule.",
+        _tuning_line(tuning),
+        "Measurement: in evaluation mode, on clean and unaugmented data, with plain cross-entropy and the same weights for "
+        "all splits, whatever the training objective was.",
+        "Test data are measured once, at the end; nothing is chosen on them.",
+        "Gap: train accuracy minus validation accuracy, and validation loss minus train loss.",
+        "Intervals: Student's t at 95 % over seeds, of values and of paired differences to the baseline.",
+        "Tests: exact two-sided sign-flip permutation test on the paired differences, Holm's correction over the recipes of a "
+        f"table, level {ALPHA:g}" + (f"; n = {', '.join(map(str, counts))}." if counts else "."),
+        "Marks: ★ is the highest mean test accuracy; ≈ are all rows that a paired t test against it, with Holm's "
+        "correction, cannot tell from it. Diverged and failed runs are counted, not averaged.",
+    ]
+
+
+def _tuning_line(tuning: Mapping[str, Any]) -> str:
+    rule = tuning.get("rule") or {}
+    if not rule:
+        return "Strengths: each recipe ran as written in the study; none was tuned here."
+    folds = f"{rule['folds']}-fold cross-validation" if rule.get("folds") else "the validation split"
+    return labels.visible(
+        f"Strengths: {rule.get('trials')} trials for every recipe, the baseline too, over {rule.get('space')}, scored by "
+        f"{rule.get('select')} on {folds}; the chosen one is retrained on fresh seeds.",
+        400,
+    )
+
+
+def techniques_used(groups: Sequence[Group]) -> list[tuple[str, str, str]]:
+    """Name, what it does, paper; of every technique in the tables."""
+    used = {term.name: term for g in groups for row in g.rows for term in labels.terms(row.recipe)}
+    found = []
+    for name, term in sorted(used.items()):
+        technique = term.technique
+        summary = technique.summary if technique else "A recipe from outside the catalogue."
+        found.append((name, summary, technique.paper if technique else ""))
+    return found
+
+
+def command(name: str, is_study: bool, groups: Sequence[Group]) -> list[str]:
+    """The commands that make these records and this report again."""
+    folder = shlex.quote(f"results/{labels.visible(name, 60)}")
+    report = f"python bench/report.py {folder}"
+    if is_study:
+        return [f"python bench/study.py {folder}/study.yaml", report]
+    return [*(_run_command(g) for g in groups[:1] if g.rows), report]
+
+
+def _run_command(group: Group) -> str:
+    row, s = group.rows[0], group.setting
+    settings = {"recipe": row.recipe, "dataset": s.dataset, "model": s.model, "lr": row.lr or None, **group.budget}
+    size = {"train_size": s.train_size or None}
+    flags = [f"--{k} {shlex.quote(str(v))}" for k, v in {**settings, **size}.items() if v is not None]
+    return labels.visible(" ".join(["python bench/run.py", *flags, f"--seeds {len(group.seeds)}"]), 600)
+
+
+VERSIONS = ("suite", "git", "python", "torch", "lightning", "numpy", "system", "device")
+
+
+def provenance(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Versions, hardware and dataset fingerprints, as name and value."""
+    final = [run for run in runs if run.final]
+    distinct = {id(run.environment): run.environment for run in final}.values()
+    found = []
+    for key in VERSIONS:
+        values = sorted({str(e[key]) for e in distinct if e.get(key) is not None})
+        if values:
+            found.append((key, "; ".join(values)))
+    prints = sorted({(run.dataset, run.fingerprint) for run in final})
+    found += [(f"dataset {labels.visible(name, 40)}", fingerprint) for name, fingerprint in prints]
+    return found

@@ -77,14 +77,17 @@ def translate(x: Tensor, right: Tensor | float = 0.0, down: Tensor | float = 0.0
     return warp(x, (1.0, 0.0, -right), (0.0, 1.0, -down))
 
 
-def shear_x(x: Tensor, slope: Tensor) -> Tensor:
-    """Move each row to the left by slope times its distance from the upper border, as Pillow's affine transform."""
-    return warp(x, (1.0, slope, slope * (x.shape[-2] / 2)), (0.0, 1.0, 0.0))
+def move(x: Tensor, slope_x: Tensor, slope_y: Tensor, right: Tensor, down: Tensor, degrees: Tensor) -> Tensor:
+    """Shear, shift or rotate: one of the parameters, all (N,), counts for an image, and its others are 0.
 
-
-def shear_y(x: Tensor, slope: Tensor) -> Tensor:
-    """Move each column up by slope times its distance from the left border."""
-    return warp(x, (1.0, 0.0, 0.0), (slope, 1.0, slope * (x.shape[-1] / 2)))
+    Shearing moves each row to the left by `slope_x` times its distance from the upper border, or each column up by
+    `slope_y` times its distance from the left border, as Pillow's affine transform in the papers' codes does.
+    """
+    angle = degrees.deg2rad()
+    cos, sin = angle.cos(), angle.sin()
+    height, width = x.shape[-2:]
+    to_column = (cos, slope_x - sin, slope_x * (height / 2) - right)
+    return warp(x, to_column, (slope_y + sin, cos, slope_y * (width / 2) - down))
 
 
 def mirror(x: Tensor, which: Tensor) -> Tensor:
@@ -176,8 +179,10 @@ def equalize(x: Tensor) -> Tensor:
     # Counts are whole numbers, for which division and floor are exact in single precision.
     step = ((level.shape[2] - histogram.gather(2, brightest)) / (LEVELS - 1)).floor_()
     below = histogram.cumsum(2) - histogram
-    table = below.add_((step / 2).floor_()).div_(step.clamp(min=1)).floor_().clamp_(max=LEVELS - 1).div_(LEVELS - 1)
-    return torch.where(step[..., None] > 0, table.gather(2, index).view_as(x), x)
+    spread = below.add_((step / 2).floor_()).div_(step.clamp(min=1)).floor_().clamp_(max=LEVELS - 1)
+    same = torch.arange(LEVELS, device=x.device, dtype=x.dtype)
+    table = torch.where(step > 0, spread, same).div_(LEVELS - 1)
+    return table.gather(2, index).view_as(x)
 
 
 def gray(x: Tensor) -> Tensor:

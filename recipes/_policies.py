@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,38 +10,44 @@ from torch import Tensor
 from recipes import _images as images
 from recipes._recipe import Task, UnfitError
 
-
-class Operation(NamedTuple):
-    """What a policy may do to images."""
-
-    run: Callable[[Tensor, Tensor], Tensor]
-    """(n, C, H, W) images, (n,) magnitudes -> images."""
-    transformation: str
-    """What it is among the transformations that a dataset's labels may survive."""
-
-
-OPERATIONS: dict[str, Operation] = {
-    "shear_x": Operation(images.shear_x, "shear"),
-    "shear_y": Operation(images.shear_y, "shear"),
-    "translate_x": Operation(lambda x, m: images.translate(x, right=m.trunc()), "translate"),
-    "translate_y": Operation(lambda x, m: images.translate(x, down=m.trunc()), "translate"),
-    "rotate": Operation(images.rotate, "rotate"),
-    "brightness": Operation(lambda x, m: images.brightness(x, 1 + m), "color"),
-    "color": Operation(lambda x, m: images.saturation(x, 1 + m), "color"),
-    "contrast": Operation(lambda x, m: images.contrast(x, 1 + m), "color"),
-    "sharpness": Operation(lambda x, m: images.sharpness(x, 1 + m), "color"),
-    "autocontrast": Operation(lambda x, m: images.autocontrast(x), "color"),
-    "equalize": Operation(lambda x, m: images.equalize(x), "color"),
-    "posterize": Operation(lambda x, m: images.posterize(x, m.round()), "invert"),
-    "solarize": Operation(images.solarize, "invert"),
-    "invert": Operation(lambda x, m: images.invert(x), "invert"),
+TRANSFORMATIONS = {
+    "shear_x": "shear",
+    "shear_y": "shear",
+    "translate_x": "translate",
+    "translate_y": "translate",
+    "rotate": "rotate",
+    "brightness": "color",
+    "color": "color",
+    "contrast": "color",
+    "sharpness": "color",
+    "autocontrast": "color",
+    "equalize": "color",
+    "posterize": "invert",
+    "solarize": "invert",
+    "invert": "invert",
 }
-NAMES = tuple(OPERATIONS)
-RUN = tuple(operation.run for operation in OPERATIONS.values())
-IDENTITY = -1
-"""Instead of the position of an operation: none."""
+"""Operations, and what each is among the transformations that a dataset's labels may survive."""
+NAMES = tuple(TRANSFORMATIONS)
+MOVES = 5
+"""The first operations, which move pixels: all of them are done in one sampling."""
 SIGNED = frozenset(NAMES[:9])
 """Operations that go both ways, so that their magnitude takes a random sign."""
+IDENTITY = -1
+"""Instead of the position of an operation: none."""
+
+Run = Callable[[Tensor, Tensor], Tensor]
+INTENSITIES: tuple[Run, ...] = (
+    lambda x, m: images.brightness(x, 1 + m),
+    lambda x, m: images.saturation(x, 1 + m),
+    lambda x, m: images.contrast(x, 1 + m),
+    lambda x, m: images.sharpness(x, 1 + m),
+    lambda x, m: images.autocontrast(x),
+    lambda x, m: images.equalize(x),
+    lambda x, m: images.posterize(x, m.round()),
+    images.solarize,
+    lambda x, m: images.invert(x),
+)
+"""The other operations, on (n, C, H, W) images with (n,) magnitudes."""
 
 Space = dict[str, tuple[float, float]]
 """Operations to choose from, with their magnitudes at level 0 and at level 1."""
@@ -76,7 +81,7 @@ def permitted(names: Iterable[str], task: Task) -> list[str]:
     Raises:
         UnfitError: none but the identity does.
     """
-    kept = [name for name in names if name == "identity" or task.allows(OPERATIONS[name].transformation)]
+    kept = [name for name in names if name == "identity" or task.allows(TRANSFORMATIONS[name])]
     if set(kept) <= {"identity"}:
         raise UnfitError("none of the policy's operations keeps this dataset's labels")
     return kept
@@ -112,21 +117,45 @@ def with_random_sign(which: Tensor, magnitude: Tensor) -> Tensor:
     return torch.where(signed & (torch.rand(which.shape) < 0.5), -magnitude, magnitude)
 
 
-def apply_each_(
-    x: Tensor, which: Tensor, magnitude: Tensor, operations: Sequence[Callable[[Tensor, Tensor], Tensor]] = RUN
-) -> None:
-    """Apply to each image, in place, its own operation: images with the same one are treated together.
+def apply_(x: Tensor, which: Tensor, magnitude: Tensor) -> None:
+    """Apply to each image, in place, its own operation.
 
     Args:
         x: (N, C, H, W) in [0, 1].
-        which: (N,) positions in `operations`, on the CPU; a negative one leaves the image as it is.
+        which: (N,) positions in `NAMES`, or `IDENTITY`, on the CPU.
         magnitude: (N,) in the units of the operation, on the CPU.
-        operations: map (n, C, H, W) images and (n,) magnitudes to images; by default those of `NAMES`.
+    """
+    group = torch.where(which < MOVES, which.clamp(max=0), which - MOVES + 1)
+    amounts = magnitude.new_zeros(len(x), MOVES).scatter_(1, which.clamp(0, MOVES - 1)[:, None], magnitude[:, None])
+    apply_each_(x, group, amounts, GROUPS)
+
+
+def _move(x: Tensor, amounts: Tensor) -> Tensor:
+    slope_x, slope_y, right, down, degrees = amounts.unbind(1)
+    return images.move(x, slope_x, slope_y, right.trunc(), down.trunc(), degrees)
+
+
+def _on_sum(run: Run) -> Run:
+    """Of its MOVES parameters an image has one that is not 0."""
+    return lambda x, amounts: run(x, amounts.sum(1))
+
+
+GROUPS = (_move, *map(_on_sum, INTENSITIES))
+
+
+def apply_each_(x: Tensor, which: Tensor, parameters: Tensor, operations: Sequence[Run]) -> None:
+    """Apply to each image, in place, its own operation: images with the same one are treated together.
+
+    Args:
+        x: (N, C, H, W).
+        which: (N,) positions in `operations`, on the CPU; a negative one leaves the image as it is.
+        parameters: (N, ...), on the CPU; an operation gets the rows of its images.
+        operations: map images and parameters to images.
     """
     order = which.argsort()
     sizes = (which + 1).bincount(minlength=len(operations) + 1).tolist()
     groups = torch.split(order.to(x.device), sizes)[1:]
-    strengths = torch.split(magnitude[order].to(x.device, x.dtype), sizes)[1:]
+    strengths = torch.split(parameters[order].to(x.device, x.dtype), sizes)[1:]
     for run, rows, m in zip(operations, groups, strengths, strict=True):
         if len(rows):
             x.index_copy_(0, rows, run(x.index_select(0, rows), m))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recipes._checks import require, require_at_least_0
 from recipes._passes import frozen_statistics
-from recipes._policies import IDENTITY, Space, apply_each_, draw, only, permitted
+from recipes._policies import IDENTITY, Space, apply_, draw, only, permitted
 from recipes._random import own_rows, world
 from recipes._recipe import Recipe, Step, Task
 from recipes._registry import register
@@ -64,7 +64,7 @@ def mix_chains(x: Tensor, chains: Chains) -> Tensor:
         version = x.clone()
         for step in range(DEPTH):
             which = torch.where(chains.length[:, i] > step, chains.which[:, i, step], IDENTITY)
-            apply_each_(version, which, chains.magnitude[:, i, step])
+            apply_(version, which, chains.magnitude[:, i, step])
         mixed.addcmul_(weights[:, 1 + i], version)
     return mixed
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from recipes._checks import require
-from recipes._policies import IDENTITY, apply_each_, permitted, position, space, with_random_sign
+from recipes._policies import IDENTITY, apply_, permitted, position, space, with_random_sign
 from recipes._recipe import Recipe, Task
 from recipes._registry import register
 
@@ -82,7 +82,7 @@ def autoaugment(p: float = 1.0, *, task: Task) -> Recipe:
         for step in (0, 1):
             taken = augmented & (torch.rand(n) < chances[chosen, step])
             which = torch.where(taken, operations[chosen, step], IDENTITY)
-            apply_each_(x, which, with_random_sign(which, strengths[chosen, step]))
+            apply_(x, which, with_random_sign(which, strengths[chosen, step]))
         return x, y
 
     return Recipe(batch=batch if p else None)

@@ -32,8 +32,8 @@ def mixup(alpha: float = 0.2, per_sample: bool = False) -> Recipe:
     """Inputs and targets are mixed with another sample's: x <- lam x + (1 - lam) x' and y likewise.
 
     lam ~ Beta(alpha, alpha), one a batch as in the paper's code and by default in torchvision and timm; kornia draws
-    one a sample. The partner lies a random number of places away in the batch, whose order is random (the paper's code permutes,
-    torchvision takes the next row, timm the mirrored one).
+    one a sample. The partner lies a random number of places before it in the batch, whose order is random: the
+    paper's code permutes, torchvision takes the neighbour, timm the mirrored place.
 
     Args:
         alpha: the strength, in [0, inf): 0 mixes nothing, 1 makes lambda uniform, large ones mix half and half.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from recipes._checks import require
-from recipes._policies import apply_each_, draw, only, permitted, space
+from recipes._policies import apply_, draw, only, permitted, space
 from recipes._recipe import Recipe, Task
 from recipes._registry import register
 
@@ -44,7 +44,7 @@ def randaugment(n: int = 2, m: float = 9.0, *, task: Task) -> Recipe:
         among = only(names, space(*x.shape[2:]))
         x = x.clone()
         for _ in range(n):
-            apply_each_(x, *draw(among, torch.full((len(x),), m / LARGEST)))
+            apply_(x, *draw(among, torch.full((len(x),), m / LARGEST)))
         return x, y
 
     return Recipe(batch=batch if m else None)

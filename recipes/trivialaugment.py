@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from recipes._checks import require
-from recipes._policies import IDENTITY, Space, apply_each_, draw, only, permitted, space
+from recipes._policies import IDENTITY, Space, apply_, draw, only, permitted, space
 from recipes._recipe import Recipe, Task
 from recipes._registry import register
 
@@ -56,7 +56,7 @@ def trivialaugment(p: float = 1.0, *, task: Task) -> Recipe:
         which, magnitude = draw(only(names, wide_space(*x.shape[2:])), level)
         which = torch.where(torch.rand(len(x)) < p, which, IDENTITY)
         x = x.clone()
-        apply_each_(x, which, magnitude)
+        apply_(x, which, magnitude)
         return x, y
 
     return Recipe(batch=batch if p else None)

@@ -11,7 +11,7 @@ from scipy.spatial.distance import jensenshannon
 from torch import Tensor, nn
 
 from recipes import RecipeError, Step, Task, UnfitError, build
-from recipes._policies import RUN
+from recipes._policies import apply_
 from recipes.augmix import DEPTH, WIDTH, draw_chains, jensen_shannon, mild_space, mix_chains
 
 N = 4000
@@ -26,9 +26,9 @@ def test_mixtures_image_by_image() -> None:
     for i in range(12):
         expected = chains.weights[i, 0] * x[i]
         for c in range(WIDTH):
-            version = x[i : i + 1]
+            version = x[i : i + 1].clone()
             for d in range(int(chains.length[i, c])):
-                version = RUN[chains.which[i, c, d]](version, chains.magnitude[i, c, d : d + 1])
+                apply_(version, chains.which[i, c, d : d + 1], chains.magnitude[i, c, d : d + 1])
             expected = expected + chains.weights[i, 1 + c] * version[0]
         torch.testing.assert_close(out[i], expected, atol=1e-6, rtol=0)
 

@@ -34,6 +34,10 @@ def affine(image: Tensor, shift: tuple[int, int] = (0, 0), shear: tuple[float, f
     return tv.affine(image, 0.0, list(shift), 1.0, degrees, BILINEAR, center=[0.0, 0.0])
 
 
+def move(x: Tensor, parameter: int, m: Tensor) -> Tensor:
+    return images.move(x, *(m if i == parameter else torch.zeros_like(m) for i in range(5)))
+
+
 FACTORS = torch.tensor([0.0, 0.3, 0.9, 1.0, 1.4, 1.9])
 ANGLES = torch.tensor([-170.0, -30.0, 0.0, 10.0, 45.0, 90.0])
 SLOPES = torch.tensor([-0.9, -0.3, 0.0, 0.1, 0.3, 0.99])
@@ -58,8 +62,11 @@ CASES = {
         as_uint8(lambda x, m: tv.posterize(x, int(m))),
     ),
     "rotate": (images.rotate, ANGLES, lambda x, m: tv.rotate(x, m, BILINEAR)),
-    "shear_x": (images.shear_x, SLOPES, lambda x, m: affine(x, shear=(m, 0.0))),
-    "shear_y": (images.shear_y, SLOPES, lambda x, m: affine(x, shear=(0.0, m))),
+    "shear_x": (lambda x, m: move(x, 0, m), SLOPES, lambda x, m: affine(x, shear=(m, 0.0))),
+    "shear_y": (lambda x, m: move(x, 1, m), SLOPES, lambda x, m: affine(x, shear=(0.0, m))),
+    "right": (lambda x, m: move(x, 2, m), PIXELS, lambda x, m: affine(x, (int(m), 0))),
+    "down": (lambda x, m: move(x, 3, m), PIXELS, lambda x, m: affine(x, (0, int(m)))),
+    "degrees": (lambda x, m: move(x, 4, m), ANGLES, lambda x, m: tv.rotate(x, m, BILINEAR)),
     "translate_x": (lambda x, m: images.translate(x, right=m), PIXELS, lambda x, m: affine(x, (int(m), 0))),
     "translate_y": (lambda x, m: images.translate(x, down=m), PIXELS, lambda x, m: affine(x, (0, int(m)))),
 }

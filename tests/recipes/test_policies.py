@@ -7,7 +7,7 @@ import torch
 from torchvision.transforms import v2
 
 from recipes import Task, UnfitError, _policies
-from recipes._policies import IDENTITY, NAMES, SIGNED, apply_each_, draw, only, permitted, space
+from recipes._policies import IDENTITY, NAMES, SIGNED, apply_, draw, only, permitted, space
 from recipes.augmix import mild_space
 from recipes.trivialaugment import wide_space
 
@@ -54,7 +54,7 @@ def test_each_image_gets_its_own_operation() -> None:
     magnitude[which == NAMES.index("posterize")] = 3.0
     magnitude[which >= NAMES.index("autocontrast")] = magnitude[which >= NAMES.index("autocontrast")].abs()
     out = x.clone()
-    apply_each_(out, which, magnitude)
+    apply_(out, which, magnitude)
     policy = v2.AutoAugment(interpolation=v2.InterpolationMode.BILINEAR)
     for image, done, name, m in zip(x, out, which.tolist(), magnitude.tolist(), strict=True):
         quantized = NAMES[name] in ("posterize", "solarize", "equalize")
@@ -68,7 +68,7 @@ def test_identity_leaves_images_alone() -> None:
     x = torch.rand(8, 1, 5, 5)
     out = x.clone()
     which = torch.tensor([IDENTITY, 0, IDENTITY, 13, IDENTITY, IDENTITY, 4, IDENTITY])
-    apply_each_(out, which, torch.full((8,), 0.7))
+    apply_(out, which, torch.full((8,), 0.7))
     same = (out == x).flatten(1).all(1)
     assert same.tolist() == [True, False, True, False, True, True, False, True]
 

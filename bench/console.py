@@ -10,13 +10,14 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from bench import catalogue
 from bench.record import Record
 from datamodules import datasets
-from recipes import techniques
 
 REFRESH = 0.1
 """Seconds between two drawings of the progress bar; reading the loss more often would wait for the GPU."""
@@ -126,19 +127,20 @@ def show_results(console: Console, records: Sequence[Record], baseline: Sequence
 
 def show_catalogue(console: Console, networks: dict[str, str]) -> None:
     """Every recipe, dataset and network, with what a person must know to choose."""
-    table = Table(title="Recipes", title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0))
-    for heading in ("recipe", "family", "strength", "grid", "what it does", "paper"):
-        table.add_column(heading, overflow="fold")
-    for t in sorted(techniques().values(), key=lambda t: (t.family, t.name)):
-        grid = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in t.grid)
-        table.add_row(*map(Text, (t.name, t.family, t.strength or "-", grid or "-", t.summary, t.paper)))
-    console.print(table)
-    for title, rows in (("Datasets", {d.name: d.summary for d in datasets().values()}), ("Networks", networks)):
-        table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    for family, members in catalogue.by_family():
+        console.print(Text(f"\n{family}", style="bold"))
+        for t in members:
+            heading = Text(t.name, style="bold cyan")
+            heading.append(f"  {catalogue.grid(t)}", style="not bold default")
+            console.print(heading)
+            console.print(Padding(Text(t.summary), (0, 0, 0, 4)))
+            if t.paper:
+                console.print(Padding(Text(t.paper, style="dim"), (0, 0, 0, 4)))
+    for title, rows in (("datasets", {d.name: d.summary for d in datasets().values()}), ("networks", networks)):
+        console.print(Text(f"\n{title}", style="bold"))
         for name, summary in rows.items():
-            table.add_row(Text(name, style="bold"), Text(summary))
-        console.print()
-        console.print(table)
+            console.print(Text(name, style="bold cyan"))
+            console.print(Padding(Text(summary), (0, 0, 0, 4)))
 
 
 def _title(records: Sequence[Record]) -> str:

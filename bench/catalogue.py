@@ -1,0 +1,79 @@
+"""Write the page of all techniques, recipes/README.md: `python bench/catalogue.py`."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+if __package__ in (None, ""):
+    sys.path[0] = str(ROOT)
+
+from recipes import Technique, techniques
+
+PAGE = ROOT / "recipes" / "README.md"
+HEADING = """# The catalogue
+
+{count} regularization techniques and the baseline, one file each. A name is what `--recipe` takes, alone or composed:
+`dropout(p=0.3)+label_smoothing`. The strength is the argument that is tuned, over the grid shown, from barely to too
+much; at *off* a run equals the baseline bit for bit. Each technique's test compares it with the reference named here.
+This page is generated from the code by `python bench/catalogue.py`.
+"""
+
+
+def by_family() -> list[tuple[str, list[Technique]]]:
+    """Techniques by family, both in alphabetical order, the baseline first."""
+    ordered = sorted(techniques().values(), key=lambda t: (t.family != "baseline", t.family, t.name))
+    return [(family, list(members)) for family, members in groupby(ordered, key=lambda t: t.family)]
+
+
+def grid(technique: Technique) -> str:
+    """The strength's name and values, as `p: 0.1, 0.2 (off 0)`."""
+    if technique.strength is None:
+        return ""
+    off = "" if technique.off is None else f" (off {number(technique.off)})"
+    return f"{technique.strength}: {', '.join(map(number, technique.grid))}{off}"
+
+
+def number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def reference(name: str) -> str:
+    """The sentence of the test's docstring that begins with `Reference:`."""
+    path = ROOT / "tests" / "recipes" / f"test_{name}.py"
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else None
+    paragraph = (text or "").split("Reference:")[-1].split("\n\n")[0] if "Reference:" in (text or "") else ""
+    return " ".join(paragraph.split())
+
+
+def page() -> str:
+    """The page as Markdown."""
+    parts = [HEADING.format(count=len(techniques()) - 1)]
+    for family, members in by_family():
+        parts.append(f"\n## {family[0].upper()}{family[1:]}\n")
+        rows = [_row(technique) for technique in members]
+        parts.append(
+            "\n".join(
+                [
+                    "| recipe | what it does | strength and grid | paper | tested against |",
+                    "|---|---|---|---|---|",
+                    *rows,
+                ]
+            )
+        )
+        parts.append("\n")
+    return "".join(parts)
+
+
+def _row(technique: Technique) -> str:
+    link = f"[`{technique.name}`]({technique.name}.py)"
+    cells = [technique.summary, grid(technique) or "on or off", technique.paper or "", reference(technique.name)]
+    return f"| {link} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,117 @@
+"""Each family does what it is known for, on `digits` in seconds, by a margin that chance does not reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from bench import Record
+from bench.training import execute, prepare
+
+EPOCHS = 12
+
+
+class Look(Callback):
+    """Keeps the trained network."""
+
+    net: Any
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.net = pl_module.net
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Record, Any, Any]]:
+    """(record, network, data) of a run, each trained once for all tests."""
+    folder: Path = tmp_path_factory.mktemp("effects")
+    done: dict[Any, tuple[Record, Any, Any]] = {}
+
+    def run(recipe: str = "none", model: str = "mlp") -> tuple[Record, Any, Any]:
+        from bench import RunConfig
+
+        if (recipe, model) not in done:
+            config = RunConfig(recipe=recipe, model=model, epochs=EPOCHS, wandb="disabled", results_dir=str(folder))
+            look, prepared = Look(), prepare(config)
+            record = execute(prepared, [look])
+            assert record.status == "ok", record.error
+            done[recipe, model] = record, look.net.eval(), prepared.data
+        return done[recipe, model]
+
+    return run
+
+
+Trained = Callable[..., tuple[Record, Any, Any]]
+
+
+def confidence(net: Any, data: Any) -> float:
+    with torch.no_grad():
+        return float(net(data.splits["test"].x.float() / 255).softmax(1).max(1).values.mean())
+
+
+def sharpness(net: Any, data: Any, radius: float = 1.0) -> float:
+    """How much the training loss rises at distance `radius` along its gradient."""
+    x, y = data.splits["train"]
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    loss = F.cross_entropy(net(x.float() / 255), y)
+    gradients = torch.autograd.grad(loss, list(net.parameters()))
+    norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
+    with torch.no_grad():
+        for p, g in zip(net.parameters(), gradients, strict=True):
+            p.add_(radius * g / norm)
+        rise = float(F.cross_entropy(net(x.float() / 255), y) - loss)
+    net.load_state_dict(before)
+    return rise
+
+
+def test_l1_zeroes_weights(trained: Trained) -> None:
+    assert trained("none")[0].weights["zero_fraction"] == 0
+    assert trained("l1(lam=0.001)")[0].weights["zero_fraction"] > 0.5
+
+
+def test_group_lasso_zeroes_whole_units(trained: Trained) -> None:
+    _, net, _ = trained("group_lasso(lam=0.01)")
+    rows = torch.cat([(w == 0).all(1) for w in net.parameters() if w.ndim == 2])
+    assert rows.float().mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    "recipe", ["l2(lam=0.003)", "weight_decay(wd=3.0)", "max_norm(c=0.3)", "elastic_net(lam=0.001)"]
+)
+def test_decay_and_constraints_shrink_the_norm(trained: Trained, recipe: str) -> None:
+    assert trained(recipe)[0].weights["l2_norm"] < 0.8 * trained("none")[0].weights["l2_norm"]
+
+
+@pytest.mark.parametrize("recipe", ["label_smoothing(epsilon=0.2)", "confidence_penalty(beta=0.5)", "max_sup"])
+def test_soft_targets_lower_the_mean_confidence(trained: Trained, recipe: str) -> None:
+    _, plain, data = trained("none")
+    _, soft, _ = trained(recipe)
+    assert confidence(soft, data) < confidence(plain, data) - 0.02
+
+
+@pytest.mark.parametrize("recipe", ["sam(rho=0.2)", "asam(rho=2.0)"])
+def test_sharpness_aware_steps_find_flatter_minima(trained: Trained, recipe: str) -> None:
+    _, plain, data = trained("none")
+    _, flat, _ = trained(recipe)
+    assert sharpness(flat, data) < 0.7 * sharpness(plain, data)
+
+
+@pytest.mark.parametrize("recipe", ["mixup", "dropout(p=0.5)", "augment(magnitude=2.0)", "gaussian_noise(sigma=0.4)"])
+def test_noise_lifts_the_train_loss(trained: Trained, recipe: str) -> None:
+    plain, noisy = trained("none")[0], trained(recipe)[0]
+    assert noisy.metrics["train"]["loss"] > 1.2 * plain.metrics["train"]["loss"]
+
+
+def test_flooding_keeps_the_loss_above_its_level(trained: Trained) -> None:
+    losses = [row["objective"] for row in trained("flooding(b=0.2)")[0].history]
+    assert 0.19 < losses[-1] < 0.3
+
+
+def test_normalization_trains_faster(trained: Trained) -> None:
+    plain, normed = trained("none")[0], trained("batch_norm")[0]
+    assert normed.history[0]["train_probe/loss"] < plain.history[0]["train_probe/loss"]

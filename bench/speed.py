@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from bench._augment_speed import measure_augmentations
 from bench.config import RunConfig
 from bench.console import ProgressBar
 from bench.module import Classifier
@@ -156,12 +157,32 @@ def show(seconds: dict[str, list[float]]) -> None:
     console.print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {len(seconds['suite'])} rounds")
 
 
+def show_augmentations(rounds: int) -> None:
+    """Milliseconds a batch, on as many threads as torch uses now."""
+    console = Console(highlight=False)
+    title = f"Augmenting a batch, ms, {torch.get_num_threads()} threads"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("recipe", "batch", "suite", "torchvision, per image", "kornia", "loop / suite", "kornia / suite"):
+        table.add_column(heading, justify="left" if heading == "recipe" else "right")
+    for row in measure_augmentations(rounds=rounds):
+        others = [row.torchvision, row.kornia]
+        times = [row.ours, *others]
+        ratios = [None if t is None else t / row.ours for t in others]
+        cells = ["-" if v is None else f"{v:.1f}" for v in (*times, *ratios)]
+        table.add_row(row.recipe, "x".join(map(str, row.size)), *cells)
+    console.print(table)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print the table; exit status 2 without MNIST."""
     parser = argparse.ArgumentParser(prog="speed.py", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data_dir", default="data", help="where MNIST lies or is downloaded to")
+    parser.add_argument("--augmentations", action="store_true", help="time the augmentations instead of an epoch")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     options = parser.parse_args(argv)
+    if options.augmentations:
+        show_augmentations(options.rounds)
+        return 0
     config = RunConfig(dataset="mnist", model="mlp", epochs=1, batch_size=BATCH, data_dir=options.data_dir)
     config = replace(config, accelerator="cpu", wandb="disabled")
     try:

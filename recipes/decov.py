@@ -49,7 +49,7 @@ class Listener:
     paper="Cogswell, Ahmed, Girshick, Zitnick and Batra 2016, "
     "Reducing Overfitting in Deep Networks by Decorrelating Representations",
     strength="lam",
-    grid=(1e-3, 1e-2, 1e-1, 1.0, 10.0),
+    grid=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
     off=0.0,
 )
 def decov(lam: float = 0.1) -> Recipe:

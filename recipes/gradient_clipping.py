@@ -18,6 +18,7 @@ def gradient_clipping(max_norm: float | None = 1.0) -> Recipe:
     """Long gradients are shortened: g <- g * min(1, max_norm / |g|), g the gradient of all parameters together.
 
     Once a step, on the whole batch's gradient. By `torch.nn.utils.clip_grad_norm_`, which adds 1e-6 to |g|.
+    Adam's steps do not depend on the scale of gradients: there clipping only keeps single batches from outweighing.
 
     Args:
         max_norm: the strength, the smaller the stronger: the largest norm, above 0; `None` clips nothing.

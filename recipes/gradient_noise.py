@@ -29,14 +29,14 @@ class Clock(Callback):
     family="decay and gradient",
     paper="Neelakantan et al. 2015, Adding Gradient Noise Improves Learning for Very Deep Networks",
     strength="eta",
-    grid=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+    grid=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2),
     off=0.0,
 )
-def gradient_noise(eta: float = 1e-4, gamma: float = 0.55) -> Recipe:
+def gradient_noise(eta: float = 1e-5, gamma: float = 0.55) -> Recipe:
     """Noise that fades is added to the gradient: g <- g + N(0, eta / (1 + t)^gamma) at step t = 0, 1, ...
 
-    To every parameter's gradient, biases too. Each coordinate has its own draw. Under Adam, which divides gradients by
-    their usual size, little noise goes a long way: the paper takes eta of 0.01, 0.3 or 1.
+    To every parameter's gradient, biases too. Each coordinate has its own draw. The paper takes eta of 0.01, 0.3
+    or 1; where gradients are as small as those of the networks here, that is all noise.
 
     Args:
         eta: the strength: the noise's variance in the first step; at least 0.

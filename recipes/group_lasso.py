@@ -38,10 +38,10 @@ def group_threshold(w: Tensor, threshold: Tensor) -> Tensor:
     paper="Yuan and Lin 2006, Model Selection and Estimation in Regression with Grouped Variables; "
     "Wen, Wu, Wang, Chen and Li 2016, Learning Structured Sparsity in Deep Neural Networks",
     strength="lam",
-    grid=(1e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3),
+    grid=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
     off=0.0,
 )
-def group_lasso(lam: float = 3e-5, axis: int = 0) -> Recipe:
+def group_lasso(lam: float = 1e-4, axis: int = 0) -> Recipe:
     """Whole units become exactly zero: minimizes loss + lam * sum_g sqrt(n_g) * |w_g| over groups of n_g weights.
 
     A group is a unit's or filter's incoming weights (Wen et al.), or with axis = 1 what leaves it (Scardapane et al.

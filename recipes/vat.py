@@ -34,7 +34,7 @@ def same_draws(x: Tensor) -> AbstractContextManager[None]:
     family="penalty",
     paper="Miyato, Maeda, Koyama and Ishii 2018, Virtual Adversarial Training",
     strength="epsilon",
-    grid=(0.1, 0.3, 1.0, 2.0, 4.0, 8.0),
+    grid=(0.03, 0.1, 0.3, 1.0, 2.0, 4.0),
     off=0.0,
 )
 def vat(epsilon: float = 1.0, alpha: float = 1.0, xi: float = 0.01, rounds: int = 1) -> Recipe:

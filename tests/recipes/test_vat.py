@@ -73,11 +73,11 @@ def test_all_passes_drop_the_same_units_and_statistics_stay() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(6, 32), BatchNorm(32, 0), nn.ReLU(), Dropout(0.5), nn.Linear(32, 4))
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    penalty = vat(1e-4).penalty
+    penalty = vat(1e-3).penalty
     assert penalty
     x = torch.rand(30, 6)
     a, b = penalty(net, step_of(x)), penalty(net, step_of(x))
-    assert 0 <= float(a.detach()) < 1e-5  # other masks would make it about 0.01
+    assert abs(float(a.detach())) < 1e-5  # other masks would make it about 0.01
     assert float(b.detach()) != float(a.detach())
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
 

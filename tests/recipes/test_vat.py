@@ -77,7 +77,7 @@ def test_all_passes_drop_the_same_units_and_statistics_stay() -> None:
     assert penalty
     x = torch.rand(30, 6)
     a, b = penalty(net, step_of(x)), penalty(net, step_of(x))
-    assert abs(float(a.detach())) < 1e-5  # other masks would make it about 0.01
+    assert abs(float(a.detach())) < 1e-5  # other masks would make it 0.08
     assert float(b.detach()) != float(a.detach())
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
 

@@ -21,6 +21,7 @@ from typing import Any
 import lightning
 import numpy
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_only
@@ -214,15 +215,18 @@ def _fit(prepared: Prepared, module: Classifier, callbacks: list[Callback], forc
 
 def make_trainer(config: RunConfig, callbacks: list[Callback]) -> Trainer:
     """Lightning's trainer for these settings, without anything of its own to show or to write."""
+    processes = config.devices * config.num_nodes
+    # A single process inside a Slurm job or under torchrun stands alone: Lightning must not look for others.
+    alone: list[Any] = [LightningEnvironment()] if processes == 1 else []
     return Trainer(
         max_epochs=config.epochs,
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
-        strategy="ddp" if config.devices * config.num_nodes > 1 else "auto",
+        strategy="ddp" if processes > 1 else "auto",
         precision=config.precision,  # type: ignore[arg-type]
         callbacks=callbacks,
-        plugins=[_AtomicIO()],
+        plugins=[_AtomicIO(), *alone],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

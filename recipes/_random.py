@@ -39,8 +39,9 @@ def draw_rows(draw: Callable[..., Tensor], x: Tensor, shape: tuple[int, ...]) ->
 
     Args:
         draw: `torch.rand`, `torch.randn` or alike.
-        x: gives the number of rows, the device and the floating type.
+        x: gives the number of rows, the device and the floating type; half types draw in float32, since bfloat16 knows
+            only 256 uniform numbers.
         shape: the shape of each row's numbers.
     """
-    dtype = x.dtype if x.is_floating_point() else torch.float32
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     return own_rows(draw(world() * len(x), *shape, device=x.device, dtype=dtype))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.config import RunConfig
-from bench.plan import Condition, Study, free_strengths, with_strengths
+from bench.plan import Condition, Study, free_strengths, grid_of, with_strengths
 
 Array = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def strengths(study: Study, condition: Condition) -> list[tuple[str, Any]]:
     if len(free) != 1:
         return [(with_strengths(condition.recipe, {}), None)]
     technique = free[0]
-    values = [*([technique.off] if technique.off is not None else []), *technique.grid]
+    values = [*([technique.off] if technique.off is not None else []), *grid_of(study.tune, technique)]
     return [(with_strengths(condition.recipe, {technique.name: value}), value) for value in dict.fromkeys(values)]
 
 

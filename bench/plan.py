@@ -12,7 +12,7 @@ from typing import Any
 from bench import nets
 from bench.config import ConfigError, RunConfig, load_yaml
 from datamodules import find as find_dataset
-from recipes import RecipeError, Technique, build, parse, techniques
+from recipes import RecipeError, Technique, build, find, parse, techniques
 from recipes._registry import check_type, nearest
 
 LISTS = {"recipes": "recipe", "datasets": "dataset", "models": "model", "train_sizes": "train_size", "seeds": "seed"}
@@ -48,6 +48,8 @@ class Tune:
     space: str = "strength"
     sampler: str | None = None
     """`grid` takes the technique's own values; `qmc`, `random` and `tpe` (Optuna) search between its ends."""
+    grids: dict | None = None  # type: ignore[type-arg]
+    """Values of the strength by technique, in place of its own grid, from barely to too much."""
 
     def __post_init__(self) -> None:
         _check_types(self, "tune")
@@ -65,6 +67,8 @@ class Tune:
                 raise ConfigError(
                     f"tune: unknown {name} {value!r}{nearest(value, choices)}; choose from {', '.join(choices)}"
                 )
+        for name, values in (self.grids or {}).items():
+            _check_grid(name, values)
         if self.space == "strength+lr" and self.sampler == "grid":
             raise ConfigError(
                 "tune: sampler 'grid' covers the strength only; with space 'strength+lr' use qmc, random or tpe"
@@ -267,6 +271,22 @@ def _check(study: Study) -> None:
             _check_tunable(study.tune, condition.recipe)
 
 
+def _check_grid(name: Any, values: Any) -> None:
+    technique = find(str(name))
+    if technique.strength is None:
+        raise ConfigError(f"tune: grids: {name} has no strength")
+    if not isinstance(values, list) or not values or len(set(map(str, values))) < len(values):
+        raise ConfigError(f"tune: grids: {name} needs a list of distinct values, got {values!r}")
+    for value in values:
+        build(technique.spec(**{technique.strength: value}))
+
+
+def grid_of(tune: Tune | None, technique: Technique) -> tuple[Any, ...]:
+    """The values of a technique's strength to try: the study's, else its own."""
+    given = (tune.grids or {}).get(technique.name) if tune else None
+    return tuple(given) if given else technique.grid
+
+
 def _check_tunable(tune: Tune, recipe: str) -> None:
     free = free_strengths(recipe)
     if recipe != "none" and not free and tune.space == "strength":
@@ -274,9 +294,9 @@ def _check_tunable(tune: Tune, recipe: str) -> None:
             f"tune: {recipe} leaves no strength to tune; use space 'strength+lr', or a study without tune"
         )
     for technique in free:
-        if tune.sampler in (None, "grid") and tune.space == "strength" and tune.trials > len(technique.grid):
+        if tune.sampler in (None, "grid") and tune.space == "strength" and tune.trials > len(grid_of(tune, technique)):
             raise ConfigError(
-                f"tune: trials {tune.trials} is more than the {len(technique.grid)} values of {technique.name}'s grid; "
+                f"tune: trials {tune.trials} is more than the {len(grid_of(tune, technique))} values of {technique.name}'s grid; "
                 "use sampler qmc, random or tpe"
             )
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.config import RunConfig
-from bench.plan import TUNING_SEED, Condition, Study, Tune, free_strengths, with_strengths
+from bench.plan import TUNING_SEED, Condition, Study, Tune, free_strengths, grid_of, with_strengths
 from bench.record import Record
 from recipes import Technique
 
@@ -41,7 +41,7 @@ def candidates(study: Study, condition: Condition, scores: Sequence[float]) -> l
         span = np.geomspace(usual / LR_SPAN, usual * LR_SPAN, tune.trials) if tune.trials > 1 else [usual]
         return [Candidate(with_strengths(condition.recipe, {}), float(f"{lr:.6g}")) for lr in span]
     if tune.sampler in (None, "grid") and tune.space == "strength":
-        return [Candidate(with_strengths(condition.recipe, values)) for values in _grid(free, tune.trials)]
+        return [Candidate(with_strengths(condition.recipe, values)) for values in _grid(tune, free)]
     return _search(tune, condition.recipe, free, usual, scores)
 
 
@@ -69,10 +69,11 @@ def choose(trials: Sequence[tuple[Candidate, float]]) -> Candidate | None:
     return best[0] if math.isfinite(best[1]) else None
 
 
-def _grid(free: Sequence[Technique], trials: int) -> list[Mapping[str, Any]]:
+def _grid(tune: Tune, free: Sequence[Technique]) -> list[Mapping[str, Any]]:
     """Evenly spaced values of each technique's grid; several techniques go up their grids together."""
-    picks = {t.name: [t.grid[i] for i in _spread(len(t.grid), trials)] for t in free}
-    return [{name: values[i] for name, values in picks.items()} for i in range(trials)]
+    grids = {t.name: grid_of(tune, t) for t in free}
+    picks = {name: [values[i] for i in _spread(len(values), tune.trials)] for name, values in grids.items()}
+    return [{name: values[i] for name, values in picks.items()} for i in range(tune.trials)]
 
 
 def _spread(size: int, n: int) -> list[int]:
@@ -92,7 +93,7 @@ def _search(
         "tpe": optuna.samplers.TPESampler,
     }
     name = tune.sampler or "qmc"
-    distributions = {t.name: _distribution(t) for t in free}
+    distributions = {t.name: _distribution(grid_of(tune, t)) for t in free}
     if tune.space == "strength+lr":
         distributions["lr"] = optuna.distributions.FloatDistribution(usual / LR_SPAN, usual * LR_SPAN, log=True)
     with warnings.catch_warnings():
@@ -115,12 +116,12 @@ def _candidate(recipe: str, params: Mapping[str, Any]) -> Candidate:
     return Candidate(with_strengths(recipe, rounded), lr)
 
 
-def _distribution(technique: Technique) -> Any:
-    """The range of a technique's grid: logarithmic where it spans a factor of ten or more."""
+def _distribution(grid: Sequence[Any]) -> Any:
+    """The range of a grid: logarithmic where it spans a factor of ten or more."""
     import optuna
 
-    low, high = min(technique.grid), max(technique.grid)
+    low, high = min(grid), max(grid)
     log = low > 0 and high / low >= 10
-    if all(isinstance(v, int) for v in technique.grid):
+    if all(isinstance(v, int) for v in grid):
         return optuna.distributions.IntDistribution(low, high, log=log)
     return optuna.distributions.FloatDistribution(low, high, log=log)

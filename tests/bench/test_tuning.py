@@ -41,6 +41,12 @@ def test_grid_spans_the_techniques_own(tmp_path: Path) -> None:
     assert specs[-1] == f"dropout(p={grid[-1]})"
 
 
+def test_a_study_may_give_its_own_grid(tmp_path: Path) -> None:
+    study = make(tmp_path, "{trials: 2, grids: {dropout: [0.11, 0.22]}}")
+    specs = [c.recipe for c in tuning.candidates(study, study.conditions()[1], [])]
+    assert specs == ["dropout(p=0.11)", "dropout(p=0.22)"]
+
+
 def test_baselines_budget_goes_to_the_learning_rate(tmp_path: Path) -> None:
     study = make(tmp_path, "{trials: 3}")
     found = tuning.candidates(study, study.conditions()[0], [])

@@ -294,9 +294,10 @@ def _check_tunable(tune: Tune, recipe: str) -> None:
             f"tune: {recipe} leaves no strength to tune; use space 'strength+lr', or a study without tune"
         )
     for technique in free:
-        if tune.sampler in (None, "grid") and tune.space == "strength" and tune.trials > len(grid_of(tune, technique)):
+        values = len(grid_of(tune, technique))
+        if tune.sampler in (None, "grid") and tune.space == "strength" and tune.trials > values:
             raise ConfigError(
-                f"tune: trials {tune.trials} is more than the {len(grid_of(tune, technique))} values of {technique.name}'s grid; "
+                f"tune: trials {tune.trials} is more than the {values} values of {technique.name}'s grid; "
                 "use sampler qmc, random or tpe"
             )
 

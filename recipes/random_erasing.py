@@ -30,15 +30,16 @@ def draw_boxes(x: Tensor, scale: tuple[float, float], ratio: float) -> Boxes:
     Each lies within its image, anywhere; where none of the attempts fits, it is empty.
     """
     n, _, height, width = x.shape
-    u, v, down, right = torch.rand(4, n, ATTEMPTS, device=x.device)
+    u, v = torch.rand(2, n, ATTEMPTS, device=x.device)
+    down, right = torch.rand(2, n, device=x.device)
     area = height * width * (scale[0] + (scale[1] - scale[0]) * u)
     aspect = ((2 * v - 1) * math.log(ratio)).exp()
     h, w = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
     fits = (h < height) & (w < width)
     first = fits.int().argmax(dim=1, keepdim=True)
-    h, w = h * fits, w * fits
-    top, left = (down * (height - h + 1)).floor(), (right * (width - w + 1)).floor()
-    return Boxes(*(v.gather(1, first)[:, 0].long() for v in (top, left, h, w)))
+    h, w = ((side * fits).gather(1, first)[:, 0] for side in (h, w))
+    top, left = down * (height - h + 1), right * (width - w + 1)
+    return Boxes(*(v.long() for v in (top, left, h, w)))
 
 
 def erase(x: Tensor, mask: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+import torch
 
 from bench.config import RunConfig
-from bench.engines import LOST_TRIES, Outcome, prepare_worker, run_cell
+from bench.engines import LOST_TRIES, Outcome, run_cell
 
 
 class Ray:
@@ -41,7 +42,7 @@ class Ray:
     def running(self) -> int:
         free = float(ray.available_resources().get("CPU", 0.0))
         busy = float(ray.cluster_resources().get("CPU", 0.0)) - free
-        return min(len(self.cells), int(round(busy / self.threads)))
+        return min(len(self.cells), round(busy / self.threads))
 
     def close(self) -> None:
         ray.shutdown()
@@ -56,5 +57,5 @@ class Ray:
 
 
 def _task(config: RunConfig, threads: int) -> Outcome:
-    prepare_worker(0, threads)
+    torch.set_num_threads(threads)
     return run_cell(config)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import submitit
+import torch
 
 from bench.config import RunConfig
-from bench.engines import LOST_TRIES, Outcome, prepare_worker, run_cell
+from bench.engines import LOST_TRIES, Outcome, run_cell
 
 
 class Cells:
     """What one job of an array does: its cells, one after the other, in one warm process."""
 
     def __call__(self, configs: list[RunConfig], threads: int) -> list[Outcome]:
-        prepare_worker(0, threads)
+        torch.set_num_threads(threads)
         return [run_cell(config) for config in configs]
 
     def checkpoint(self, configs: list[RunConfig], threads: int) -> submitit.helpers.DelayedSubmission:
@@ -32,13 +34,15 @@ class Slurm:
         workers: jobs at a time.
         threads: processors of each job.
         folder: where submitit keeps scripts and logs, on the file system that all nodes share.
+        gpus: of each job; a share is rounded up, since Slurm deals out whole ones.
         settings: further submitit parameters, as slurm_partition or timeout_min.
     """
 
-    def __init__(self, workers: int, threads: int, folder: Path, **settings: Any) -> None:
+    def __init__(self, workers: int, threads: int, folder: Path, gpus: float = 0.0, **settings: Any) -> None:
+        wanted = {"gpus_per_node": math.ceil(gpus)} if gpus else {}
         self.executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
         self.executor.update_parameters(
-            name="regularization-bench", cpus_per_task=threads, slurm_array_parallelism=workers, **settings
+            name="regularization-bench", cpus_per_task=threads, slurm_array_parallelism=workers, **wanted, **settings
         )
         self.workers, self.threads = workers, threads
         self.waiting: list[RunConfig] = []

@@ -8,13 +8,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from bench.config import ConfigError, RunConfig
+from bench.training import cached, execute, prepare
 
 LOST_TRIES = 3
 """A cell whose worker dies this often is given up: it may be what kills them."""
@@ -48,8 +51,6 @@ class Engine(Protocol):
 
 def run_cell(config: RunConfig) -> Outcome:
     """Train one cell, unless a finished record exists; any failure becomes an outcome."""
-    from bench.training import cached, execute, prepare
-
     try:
         prepared = prepare(config)
         record = cached(prepared) or execute(prepared, [])
@@ -58,8 +59,23 @@ def run_cell(config: RunConfig) -> Outcome:
         return Outcome(config, "failed", None, f"{type(error).__name__}: {error}")
 
 
-def make(name: str, workers: int | None, threads: int, folder: Path) -> Engine:
+def make(
+    name: str,
+    workers: int | None,
+    threads: int,
+    folder: Path,
+    gpus: float = 0.0,
+    slurm: Mapping[str, Any] | None = None,
+) -> Engine:
     """An engine by name.
+
+    Args:
+        name: local, ray or slurm.
+        workers: cells at a time.
+        threads: processors of each cell.
+        folder: the study's, where an engine may keep its logs.
+        gpus: the share of a GPU that each cell takes, for ray and slurm; local deals out the GPUs in turn.
+        slurm: further submitit parameters, as slurm_partition.
 
     Raises:
         ConfigError: it needs a package that is not installed.
@@ -70,10 +86,10 @@ def make(name: str, workers: int | None, threads: int, folder: Path) -> Engine:
         if name == "ray":
             from bench.engine_ray import Ray
 
-            return Ray(workers, threads)
+            return Ray(workers, threads, gpus)
         from bench.engine_slurm import Slurm
 
-        return Slurm(workers or 8, threads, folder / "slurm")
+        return Slurm(workers or 8, threads, folder / "slurm", gpus, **(slurm or {}))
 
 
 class Local:
@@ -142,7 +158,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.number = number
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, number, threads), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, _gpu(number), threads), daemon=True)
         self.process.start()
         theirs.close()
         self.config: RunConfig | None = None
@@ -158,11 +174,13 @@ class _Worker:
         self.connection.close()
 
 
-def _work(connection: Connection, number: int, threads: int) -> None:
+def _work(connection: Connection, gpu: str | None, threads: int) -> None:
     """A worker's life: one cell after the other, until the other side is gone."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before CUDA starts, which reads it once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the command decides
     threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
-    prepare_worker(number, threads)
+    torch.set_num_threads(threads)
     while True:
         try:
             config = connection.recv()
@@ -171,14 +189,12 @@ def _work(connection: Connection, number: int, threads: int) -> None:
         connection.send(run_cell(config))
 
 
-def prepare_worker(number: int, threads: int) -> None:
-    """Share the machine: so many threads, and one GPU of those there are, in turn."""
-    import torch
-
-    torch.set_num_threads(threads)
-    if torch.cuda.is_available() and torch.cuda.device_count() > 1:
-        torch.cuda.set_device(number % torch.cuda.device_count())
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % torch.cuda.device_count())
+def _gpu(number: int) -> str | None:
+    """The GPU of a worker: they take turns, so that more workers than GPUs share them."""
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = named.split(",") if named else [str(i) for i in range(count)]
+    return visible[number % len(visible)] if count else None
 
 
 def _die_with_parent(parent: int) -> None:
@@ -198,8 +214,3 @@ def _needs(extra: str) -> Any:
         yield
     except ImportError as error:
         raise ConfigError(f"engine {extra} needs {error.name}: pip install 'regularization-bench[{extra}]'") from None
-
-
-def as_values(config: RunConfig) -> dict[str, Any]:
-    """A config as plain values, for engines that send them elsewhere."""
-    return {f.name: asdict(config)[f.name] for f in fields(config)}

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,6 +15,7 @@ from bench import metrics
 from bench.config import RunConfig
 from recipes import Recipe, Step, StepSize
 from recipes._random import own_rows, world
+from recipes._reduce import all_sum
 
 VAL, PROBE = "val", "train_probe"
 CARRIED_OVER = ("history", "seconds", "training_seconds")
@@ -87,7 +87,8 @@ class Classifier(LightningModule):
 
     def loss(self, batch: tuple[Tensor, Tensor], step: int) -> Tensor:
         """The training loss of this process's share of a whole batch; a scalar."""
-        x, y = self.recipe.batch(*batch) if self.recipe.batch else batch
+        with torch.autocast(self.device.type, enabled=False):  # pixels and targets stay float32
+            x, y = self.recipe.batch(*batch) if self.recipe.batch else batch
         x, y = own_rows(x), own_rows(y)
         logits = self.net(x)
         loss = (self.recipe.loss or metrics.soft_cross_entropy)(logits, y).mean()
@@ -222,11 +223,3 @@ def step_size(optimizer: Optimizer) -> StepSize:
         return scaled
 
     return size
-
-
-def all_sum(x: Tensor) -> Tensor:
-    """The sum over processes."""
-    if world() > 1:
-        x = x.clone()
-        dist.all_reduce(x)
-    return x

@@ -324,7 +324,8 @@ def _main(argv: list[str]) -> int:
 
 
 def _run_until_stopped(study: Study, book: Book, console: Console, options: Any) -> None:
-    engine = engines.make(options.engine, options.workers, options.threads, study.folder)
+    settings = dict(options.slurm)
+    engine = engines.make(options.engine, options.workers, options.threads, study.folder, options.gpus, settings)
     display = Display(console, expected_total(study))
     try:
         run(study, engine, book, display, options.only)
@@ -370,10 +371,21 @@ def make_parser() -> Parser:
     parser.add_argument("--engine", choices=ENGINES, default="local")
     parser.add_argument("--workers", type=_at_least_1, help="cells at a time (default: the cores, or 8 Slurm jobs)")
     parser.add_argument("--threads", type=_at_least_1, default=1, help="CPU threads of each cell")
+    parser.add_argument("--gpus", type=float, default=0.0, help="share of a GPU for each cell (ray, slurm)")
+    parser.add_argument(
+        "--slurm", type=_setting, action="append", default=[], metavar="KEY=VALUE", help="as slurm_partition=gpu"
+    )
     parser.add_argument("--only", metavar="RECIPE", help="only the conditions of that recipe, as the study names it")
     parser.add_argument("--retry_failed", action="store_true", help="train failed cells again")
     parser.add_argument("--dry_run", action="store_true", help="show what would be done")
     return parser
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
+    return key, value
 
 
 def _at_least_1(text: str) -> int:

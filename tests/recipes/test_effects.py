@@ -115,3 +115,18 @@ def test_flooding_keeps_the_loss_above_its_level(trained: Trained) -> None:
 def test_normalization_trains_faster(trained: Trained) -> None:
     plain, normed = trained("none")[0], trained("batch_norm")[0]
     assert normed.history[0]["train_probe/loss"] < plain.history[0]["train_probe/loss"]
+
+
+def test_l1_finds_the_informative_features(tmp_path: Path) -> None:
+    """Of 100 features five matter: L1 gives them the five largest weights and drops most of the others."""
+    from bench import RunConfig
+    from datamodules.sparse_features import informative
+
+    look = Look()
+    settings: dict[str, Any] = {"dataset": "sparse_features", "model": "linear", "batch_size": 300, "epochs": 300}
+    config = RunConfig(recipe="l1(lam=0.02)", wandb="disabled", results_dir=str(tmp_path), **settings)
+    record = execute(prepare(config), [look])
+    (weight,) = (p for p in look.net.parameters() if p.ndim == 2)
+    size = weight.detach().abs().sum(0)
+    assert set(size.topk(5).indices.tolist()) == set(informative())
+    assert record.weights["zero_fraction"] > 0.6

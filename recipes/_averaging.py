@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import update_bn
+
+from recipes._passes import frozen_statistics
+from recipes._random import own_rows
 
 State = dict[str, Tensor]
 
@@ -68,10 +70,24 @@ class Averaging(Callback):
         self.average = {name: tensor.to(pl_module.device) for name, tensor in self.average.items()}
 
     def _recompute(self, trainer: Trainer, net: nn.Module) -> None:
-        if any(isinstance(m, _BatchNorm) for m in net.modules()):
-            data: Any = trainer.datamodule  # type: ignore[attr-defined]
-            update_bn(data.train_dataloader(), net)
-            net.eval()
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        recompute_statistics(net, (own_rows(x) for x, _ in data.train_dataloader()))
+        net.eval()
+
+
+@torch.no_grad()
+def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Batch norm's running statistics become the means over these batches; the network is in training mode then.
+
+    torch's `update_bn` sets the momentum to None for that, which only torch's own layers understand.
+    """
+    norms = [m for m in net.modules() if isinstance(m, _BatchNorm)]
+    net.train()
+    with frozen_statistics(net):  # gives momentum and counters back at the end
+        for i, x in enumerate(batches if norms else ()):
+            for norm in norms:
+                norm.momentum = 1 / (i + 1)
+            net(x)
 
 
 def floating_state(net: nn.Module) -> State:

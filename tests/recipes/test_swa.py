@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 from bench.training import execute, prepare
 from recipes import build
-from recipes._averaging import floating_state
+from recipes._averaging import floating_state, recompute_statistics
+from recipes.ghost_batch_norm import GhostBatchNorm
 
 Make = Callable[..., Any]
 
@@ -62,6 +64,27 @@ def test_batch_statistics_are_those_of_the_average(make_config: Make) -> None:
     check = Statistics()
     execute(prepare(make_config(recipe="batch_norm+swa(start=0)", epochs=3)), [check])
     assert check.difference < 1e-2
+
+
+@torch.no_grad()
+def test_recomputed_statistics_against_update_bn() -> None:
+    torch.manual_seed(0)
+    ours = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.BatchNorm1d(6))
+    theirs, batches = copy.deepcopy(ours), list(torch.randn(5, 20, 4))
+    recompute_statistics(ours, batches)
+    update_bn(batches, theirs)
+    torch.testing.assert_close(ours[1].running_mean, theirs[1].running_mean)
+    torch.testing.assert_close(ours[1].running_var, theirs[1].running_var)
+    assert (ours[1].momentum, int(ours[1].num_batches_tracked)) == (0.1, 0)
+
+
+@torch.no_grad()
+def test_recomputed_statistics_of_ghost_batches() -> None:
+    torch.manual_seed(0)
+    norm = GhostBatchNorm(3, dims=0, momentum=0.1, size=16)
+    recompute_statistics(norm, 2 * torch.randn(20, 64, 3) + 5)
+    torch.testing.assert_close(norm.norm.running_mean, torch.full((3,), 5.0), atol=0.3, rtol=0)
+    torch.testing.assert_close(norm.norm.running_var, torch.full((3,), 4.0), atol=0.8, rtol=0)
 
 
 def test_before_the_start_nothing_changes(make_config: Make) -> None:

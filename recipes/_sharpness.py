@@ -54,7 +54,8 @@ class SharpnessAware(Optimizer):
         with torch.no_grad():
             for p, before in kept:
                 p.copy_(before)
-        self.base.step()
+        # Around another one (asam+sam), that one climbs from here in its turn.
+        self.base.step(closure if getattr(self.base, "reevaluates", False) else None)
         return loss
 
     def parameters(self) -> list[Tensor]:

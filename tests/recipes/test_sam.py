@@ -92,6 +92,23 @@ def test_quadratic_by_hand() -> None:
     assert w.item() == pytest.approx(1.75)
 
 
+def test_one_around_another_by_hand() -> None:
+    """As above, but the step from w = 2 is another one's, which climbs by 0.3 along the gradient at 2.5: w = 1.77."""
+    w = nn.Parameter(torch.tensor([2.0]))
+    inner = SharpnessAware(torch.optim.SGD([w], lr=0.1), nn.Identity(), rho=0.3, scale=lambda p: 1.0)
+    optimizer = SharpnessAware(inner, nn.Identity(), rho=0.5, scale=lambda p: 1.0)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = w.square().sum() / 2
+        loss.backward()
+        return loss
+
+    closure()
+    optimizer.step(closure)
+    assert w.item() == pytest.approx(1.77)
+
+
 def test_weights_are_restored_bit_for_bit() -> None:
     """w + e - e need not be w in floating point: the old value itself must come back."""
     w = nn.Parameter(torch.tensor([0.1, 1e-8, 3e7]))

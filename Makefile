@@ -21,12 +21,12 @@ lint: $(READY)
 
 # uv from the PATH, else from the registry into the environment itself.
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "Python 3.11 to 3.13 is needed: make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	  VIRTUAL_ENV=$(abspath $(VENV)) $$uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock && \
-	  VIRTUAL_ENV=$(abspath $(VENV)) $$uv pip install --quiet --no-deps -e .
+	  VIRTUAL_ENV=$(abspath $(VENV)) $$uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 # Pin versions and hashes, no addresses. The exact pins stand here; pyproject.toml states the ranges.

@@ -157,8 +157,8 @@ def _show_rows(console: Console, records: Sequence[Record]) -> None:
         states = ", ".join(f"seed {r.config['seed']} {r.status}" for r in records if r.status != "ok")
         console.print(Text(f"  {states}", style="bold red"), soft_wrap=True)
     if done:
-        accuracy = [_cell([100 * r.metrics[s]["accuracy"] for r in done], "{:.2f}") for s in SPLITS]
-        loss = [_cell([r.metrics[s]["loss"] for r in done], "{:.4f}") for s in SPLITS]
+        accuracy = [_cell([100 * r.metrics[s]["accuracy"] for r in done if s in r.metrics], "{:.2f}") for s in SPLITS]
+        loss = [_cell([r.metrics[s]["loss"] for r in done if s in r.metrics], "{:.4f}") for s in SPLITS]
         gaps = [
             _cell([100 * r.gap["accuracy"] for r in done], "{:+.2f}"),
             _cell([r.gap["loss"] for r in done], "{:+.4f}"),
@@ -172,6 +172,8 @@ def _row(label: str, cells: Sequence[str]) -> str:
 
 
 def _cell(values: Sequence[float], form: str) -> str:
+    if not values:  # a tuning trial measures no test split
+        return "-"
     mean = form.format(statistics.fmean(values))
     return mean if len(values) == 1 else f"{mean} ± {form.replace('+', '').format(statistics.stdev(values))}"
 
@@ -181,9 +183,10 @@ def _footnote(records: Sequence[Record]) -> str:
     if not done:
         return ""
     mean = statistics.fmean
+    split = "test" if "test" in done[0].metrics else "val"
     lines = [
-        f"test: ECE {mean(r.metrics['test']['ece'] for r in done):.4f}, "
-        f"Brier score {mean(r.metrics['test']['brier'] for r in done):.4f}; "
+        f"{split}: ECE {mean(r.metrics[split]['ece'] for r in done):.4f}, "
+        f"Brier score {mean(r.metrics[split]['brier'] for r in done):.4f}; "
         f"weights: norm {mean(r.weights['l2_norm'] for r in done):.2f}, "
         f"{100 * mean(r.weights['zero_fraction'] for r in done):.1f} % exactly zero",
         f"{mean(r.epochs_run for r in done):.3g} epochs, lowest validation loss in epoch "

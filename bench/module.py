@@ -113,6 +113,7 @@ class Classifier(LightningModule):
         self.totals[name] = self.totals[name] + totals if name in self.totals else totals
 
     def on_validation_epoch_end(self) -> None:
+        self.seconds += time.perf_counter() - self.epoch_start
         row = self._epoch_row()
         self.history.append(row)
         self.diverged = self._find_divergence(row)
@@ -124,7 +125,7 @@ class Classifier(LightningModule):
         row: dict[str, float] = {"epoch": self.current_epoch + 1}
         row["objective"] = float(all_sum(self.objective)) / (self.batches * world())
         for name, values in ((PROBE, probe), (VAL, val), ("gap", metrics.gap(probe, val))):
-            row |= {f"{name}/{k}": values[k] for k in ("loss", "accuracy")}
+            row |= {f"{name}/{k}": value for k, value in values.items()}
         return row
 
     def _find_divergence(self, row: dict[str, float]) -> str | None:
@@ -133,9 +134,6 @@ class Classifier(LightningModule):
                 return f"{name} is {value} after epoch {row['epoch']:.0f}"
         finite = all(bool(p.isfinite().all()) for p in self.net.parameters())
         return None if finite else f"a weight is not finite after epoch {row['epoch']:.0f}"
-
-    def on_train_epoch_end(self) -> None:
-        self.seconds += time.perf_counter() - self.epoch_start
 
     def on_train_end(self) -> None:
         # Lightning runs the callbacks' hooks first, so the selected weights (best, averaged) are in place.

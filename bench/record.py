@@ -38,7 +38,7 @@ class Record:
     test_gap: dict[str, float]
     """loss and accuracy, train to test."""
     history: list[dict[str, float]]
-    """One row an epoch."""
+    """One row an epoch. Its gap is val to the train probe; `gap` above is val to the full training split."""
     epochs_run: int
     best_epoch: int | None
     """The epoch of the lowest validation loss."""
@@ -47,7 +47,8 @@ class Record:
     images_per_second: float
     """Training samples a second, evaluation not counted."""
     weights: dict[str, float]
-    """l2_norm, zero_fraction of the weights of linear and convolutional layers."""
+    """l2_norm, zero_fraction of the weights of linear and convolutional layers; of the raw ones where a recipe
+    reparametrizes a layer."""
     weight_histogram: dict[str, Any]
     """limit and counts: equal bins over [-limit, limit]."""
     reliability: dict[str, list[float]]

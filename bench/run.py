@@ -15,13 +15,14 @@ sys.path.append(str(Path.cwd()))  # a user's own recipes
 
 from lightning.pytorch import Callback
 from rich.console import Console
+from rich.text import Text
 
 from bench import console as screen
 from bench import nets, record
 from bench.config import CHOICES, ConfigError, RunConfig, from_mapping, load_yaml
 from bench.parser import WRONG_INPUT, Parser, refuse
 from bench.record import Record
-from bench.training import Prepared, cached, device_name, execute, first_process, prepare
+from bench.training import Prepared, TerminatedError, cached, device_name, execute, first_process, prepare, stand_alone
 from recipes import parse
 
 
@@ -31,7 +32,7 @@ def make_parser() -> Parser:
     hints = typing.get_type_hints(RunConfig)
     for f in fields(RunConfig):
         help = f.metadata["help"] + (f" ({', '.join(CHOICES[f.name])})" if f.name in CHOICES else "")
-        if hints[f.name] is bool:
+        if bool in (hints[f.name], *typing.get_args(hints[f.name])):
             parser.add_argument(f"--{f.name}", action="store_true", default=None, help=help)
         else:
             kind = next((k for k in (int, float) if k in (hints[f.name], *typing.get_args(hints[f.name]))), str)
@@ -49,9 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     with refuse(WRONG_INPUT, speak=first_process()) as refused:
         try:
             return _main(sys.argv[1:] if argv is None else argv, out)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TerminatedError) as stop:
             print("stopped; nothing was recorded for the run in progress", file=sys.stderr)
-            return 130
+            return 143 if isinstance(stop, TerminatedError) else 130
     return refused.status
 
 
@@ -62,6 +63,8 @@ def _main(argv: list[str], out: Console) -> int:
         screen.show_catalogue(out, {name: (f.__doc__ or "").splitlines()[0] for name, f in nets.NETS.items()})
         return 0
     config = read_config(extra["config"], flags)
+    stand_alone(config)
+    out.quiet = not first_process()
     seeds = 1 if extra["seeds"] is None else extra["seeds"]
     if seeds < 1:
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
@@ -87,7 +90,8 @@ def run_one(config: RunConfig, out: Console, *, force: bool, first: bool) -> Rec
     finished = None if force else cached(prepared)
     if finished:
         path = record.path_of(prepared.results_dir, prepared.run_id)
-        out.print(f"[dim]seed {config.seed}: found finished in {path} (--force trains again)[/]", soft_wrap=True)
+        found = f"seed {config.seed}: found finished in {path} (--force trains again)"
+        out.print(Text(found, style="dim"), soft_wrap=True)
         return finished
     bar: list[Callback] = [screen.ProgressBar(out, f"seed {config.seed}")] if first_process() else []
     result = execute(prepared, bar, force=force)

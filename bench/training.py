@@ -24,6 +24,7 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
 
@@ -41,6 +42,10 @@ TEACHER_SEED = 2_000_000
 # Lightning asks torch to look for GPUs by way of NVML; torch's optimizers do so each step, which costs 40 us where
 # there is no GPU. The suite never forks after CUDA's start, which is what that way is for.
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
+class TerminatedError(BaseException):
+    """SIGTERM reached a run in training."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ def train(
 def prepare(config: RunConfig) -> Prepared:
     """Check all settings, decode the data, and initialize the network with its surgery."""
     config = config.resolve()
+    stand_alone(config)
+    _check_machine(config)
     data = DataModule(
         config.dataset,
         data_dir=config.data_dir,
@@ -112,6 +119,19 @@ def prepare(config: RunConfig) -> Prepared:
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     _check_precision(config, recipe, net)
     return Prepared(run_id(config, data.fingerprint), config, data, recipe, net)
+
+
+def _check_machine(config: RunConfig) -> None:
+    """Refuse what this machine does not have, and what several processes cannot do."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if config.accelerator in ("gpu", "cuda") and gpus < config.devices:
+        raise ConfigError(
+            f"accelerator {config.accelerator!r} with {config.devices} devices: this machine has {gpus} GPUs"
+        )
+    if config.accelerator == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("accelerator 'mps': this machine has none; use auto or cpu")
+    if config.resample is not None and config.devices * config.num_nodes > 1:
+        raise ConfigError("resample stores predictions of one process: use one device")
 
 
 def _check_precision(config: RunConfig, recipe: Recipe, net: nn.Module) -> None:
@@ -147,8 +167,16 @@ def execute(prepared: Prepared, callbacks: list[Callback], *, force: bool = Fals
     if first_process():
         _keep_predictions(prepared, module)
         record.write(result, prepared.results_dir)
-        tracker.finish({**result.flat(), "status": result.status}, failed=result.status != "ok")
+        plain = ("status", "epochs_run", "best_epoch", "seconds", "images_per_second")
+        summary = {**result.flat(), **{name: getattr(result, name) for name in plain}}
+        tracker.finish(summary, failed=result.status != "ok")
     return result
+
+
+def stand_alone(config: RunConfig) -> None:
+    """A run of one process is the first process, whatever number a cluster gives it (SLURM_PROCID, RANK ...)."""
+    if config.devices * config.num_nodes == 1:
+        rank_zero_only.rank = 0  # type: ignore[attr-defined]
 
 
 def first_process() -> bool:
@@ -210,7 +238,12 @@ def _fit(prepared: Prepared, module: Classifier, callbacks: list[Callback], forc
     with quiet():
         trainer = make_trainer(config, [*own, *callbacks, *([_Checkpoint(last)] if config.checkpoint else [])])
         resume = str(last) if config.checkpoint and last.exists() else None
-        trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
+        try:
+            trainer.fit(module, datamodule=prepared.data, ckpt_path=resume, weights_only=True)
+        except SIGTERMException:
+            raise TerminatedError from None
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
 
 
 def make_trainer(config: RunConfig, callbacks: list[Callback]) -> Trainer:
@@ -243,7 +276,10 @@ def _teacher(prepared: Prepared) -> nn.Module:
     teacher = prepare(replace(prepared.config, recipe="none", seed=seed, trial=True))
     path = prepared.results_dir / "teachers" / f"{teacher.run_id}.pt"
     if not path.exists():
-        execute(teacher, [_KeepWeights(path)], force=True)
+        trained = execute(teacher, [_KeepWeights(path)], force=True)
+        if trained.status != "ok":
+            path.unlink(missing_ok=True)
+            raise RuntimeError(f"the teacher {trained.status}: {trained.error}")
     teacher.net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return teacher.net.requires_grad_(False)
 
@@ -273,13 +309,18 @@ class _Mirror(Callback):
 
 
 class _Checkpoint(Callback):
-    """Saves the whole state at the end of each epoch, from which a killed run goes on."""
+    """Saves the state after each epoch, from which a killed run goes on, and at the end the selected weights."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        trainer.save_checkpoint(self.path)
+        # Not after the last epoch: a run killed before its measurement is recorded repeats that epoch and measures.
+        if trainer.current_epoch + 1 < (trainer.max_epochs or 0) and not trainer.should_stop:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.save_checkpoint(self.path.with_name("final.ckpt"))
 
 
 class _AtomicIO(TorchCheckpointIO):
@@ -328,7 +369,7 @@ def _start_tracker(prepared: Prepared) -> tracking.Tracker:
 
 def _make_record(prepared: Prepared, module: Classifier, error: str | None, wandb: dict[str, Any]) -> Record:
     data, history = prepared.data, module.history
-    error = error or module.diverged
+    error = error or module.diverged or (None if module.final else "training ended without a measurement")
     status: record.Status = "diverged" if module.diverged else "failed" if error else "ok"
     ok = status == "ok"
     metrics = {k: measure.finish(v) for k, v in module.final.items()} if ok else {}
@@ -374,8 +415,8 @@ def _gap(metrics: dict[str, dict[str, float]], split: str) -> dict[str, float]:
 
 
 def _short(value: float) -> Any:
-    """Six significant digits keep a record small; what is not finite is no number."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    """Five significant digits keep a record small; what is not finite is no number."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
 def device_name(config: RunConfig) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import importlib
 import inspect
 import math
@@ -14,11 +15,14 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from recipes._recipe import Recipe, RecipeError, Task, UnfitError, compose
 
 Make = Callable[..., Recipe]
+MOST = 10**300
+"""The largest whole number that may stand for a float."""
 F = TypeVar("F", bound=Make)
 
 
@@ -198,6 +202,8 @@ def check_type(name: str, key: str, value: Any, hint: Any) -> Any:
     if Any in kinds or (value is None and type(None) in kinds):
         return value
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > MOST:
+            raise RecipeError(f"{name}: {key} is too large")
         return float(value)
     if not isinstance(value, tuple(k for k in kinds if isinstance(k, type))) or (
         isinstance(value, bool) and bool not in kinds
@@ -225,6 +231,8 @@ def _make(technique: Technique, arguments: dict[str, Any], task: Task) -> Recipe
         raise
     except ValueError as error:
         raise RecipeError(f"{spec}: {error}") from None
+    except Exception as error:  # a user's own recipe
+        raise RecipeError(f"{spec}: {type(error).__name__}: {error}") from None
     if not isinstance(recipe, Recipe):
         raise RecipeError(f"{technique.name} returned {type(recipe).__name__}, not a Recipe")
     return replace(recipe, spec=spec)
@@ -245,12 +253,20 @@ def _import(name: str) -> Technique:
     path, _, attribute = name.partition(":")
     try:
         make = getattr(importlib.import_module(path), attribute)
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"cannot import recipe {name!r}: {error}") from None
+    except Exception as error:  # the module is the user's: whatever it raises is told in one line
+        raise RecipeError(f"cannot import recipe {name!r}: {type(error).__name__}: {error}") from None
     if not callable(make):
         raise RecipeError(f"recipe {name!r} is not a function")
     described = getattr(make, "technique", None) or Technique(attribute, make, "user", "", None, (), None, ())
     return replace(described, name=name)
+
+
+def source_digest(spec: str) -> str | None:
+    """A digest of the files that a spec's own recipes come from, outside the catalogue; None where there are none."""
+    files = [inspect.getsourcefile(t.make) for t, _ in parse(spec) if ":" in t.name]
+    if not files:
+        return None
+    return hashlib.sha256(b"".join(Path(f).read_bytes() for f in files if f)).hexdigest()[:16]
 
 
 def nearest(name: str, choices: Any) -> str:

@@ -18,9 +18,9 @@ from recipes._registry import register
 def self_distillation(weight: float = 0.5) -> Recipe:
     """Targets are mixed with an equal, trained network's: y <- (1 - weight) * y + weight * softmax(teacher(x)).
 
-    The teacher is a born-again one: the same network, data and settings without this recipe, from another seed, trained
-    by the suite and kept as a record of its own. It sees the batch as the student does (after what stands to the left
-    in a composition) and in evaluation mode. Temperature 1, as in Born-Again Networks.
+    The teacher is a born-again one: the same network, data and settings with no recipe at all, from another seed,
+    trained by the suite and kept as a record of its own. It sees the batch as the student does (after what stands to
+    the left in a composition) and in evaluation mode. Temperature 1, as in Born-Again Networks.
 
     Args:
         weight: the strength: the teacher's share of the target, in [0, 1].

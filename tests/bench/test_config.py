@@ -101,6 +101,7 @@ def test_refusals(values: dict[str, Any], words: str) -> None:
         ("seed: [1\n", "settings.yaml"),
         ("x: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
         ("", "expected `key: value` lines"),
+        ("seed: 2024-13-45\n", "month must be in"),
     ],
 )
 def test_yaml_refusals(tmp_path: Path, text: str, words: str) -> None:
@@ -109,6 +110,12 @@ def test_yaml_refusals(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(words)) as error:
         load_yaml(path)
     assert "\n" not in str(error.value)
+
+
+def test_yaml_numbers_as_everybody_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("lr: 1e-3\nepochs: 7\n")
+    assert load_yaml(path) == {"lr": 0.001, "epochs": 7}
 
 
 def test_yaml_that_is_not_there(tmp_path: Path) -> None:

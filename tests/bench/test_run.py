@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +76,11 @@ def test_seeds_are_paired_and_summarized(run: Any, tmp_path: Path) -> None:
 def test_force_trains_again(run: Any, tmp_path: Path) -> None:
     run("--epochs", "1")
     (path,) = (tmp_path / "results" / "records").iterdir()
-    before = json.loads(path.read_text())
+    before, written = json.loads(path.read_text()), path.stat().st_mtime_ns
     _, out, _ = run("--epochs", "1", "--force")
     assert "found finished" not in out
-    assert json.loads(path.read_text())["seconds"] != before["seconds"]
+    assert path.stat().st_mtime_ns != written
+    assert json.loads(path.read_text())["metrics"] == before["metrics"]
 
 
 def test_config_file_and_flags_that_override_it(run: Any, tmp_path: Path) -> None:
@@ -104,7 +107,7 @@ def test_every_flag_once(run: Any, tmp_path: Path) -> None:
     for name, value in record["config"].items():
         assert flags.get(name, "") in (str(value), ""), name
     assert record["dataset"]["sizes"]["train"] == 200
-    assert (tmp_path / "results" / "checkpoints" / record["run_id"] / "last.ckpt").exists()
+    assert (tmp_path / "results" / "checkpoints" / record["run_id"] / "final.ckpt").exists()
 
 
 def test_list_shows_everything(run: Any) -> None:
@@ -155,6 +158,8 @@ WRONG = [
     (["--batch_size", "33", "--devices", "2"], "does not divide among 2 processes"),
     (["--dataset", "imagefolder", "--data_dir", "nowhere"], "nowhere"),
     (["--config", "nowhere.yaml"], "nowhere.yaml"),
+    (["--accelerator", "cuda", "--devices", "99", "--batch_size", "99"], "this machine has"),
+    (["--recipe", "l1(lam=1" + "0" * 400 + ")"], "too large"),
     (["--wandb", "yes"], "choose from auto"),
 ]
 
@@ -254,6 +259,32 @@ def test_script_runs_from_anywhere_and_says_nothing_else(tmp_path: Path) -> None
     (record,) = (tmp_path / "out" / "records").iterdir()
     assert json.loads(record.read_text())["wandb"]["mode"] == "offline"
     assert list((tmp_path / "out" / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_a_process_with_a_number_of_its_own_still_speaks(tmp_path: Path) -> None:
+    """`srun -n4 ... --seed $SLURM_PROCID` starts four runs of one process each: none may fall silent."""
+    argv = ("--epochs", "1", "--wandb", "disabled", "--results_dir", str(tmp_path / "out"))
+    done = script(*argv, SLURM_PROCID="1", RANK="1", LOCAL_RANK="1")
+    assert done.returncode == 0
+    assert "accuracy" in done.stdout
+    assert len(list((tmp_path / "out" / "records").iterdir())) == 1
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_run_with_a_message(tmp_path: Path, number: int, status: int) -> None:
+    folder = tmp_path / "out"
+    argv = ["--epochs", "100000", "--wandb", "disabled", "--checkpoint", "--results_dir", str(folder)]
+    command = [sys.executable, str(ROOT / "bench" / "run.py"), *argv]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(folder.glob("checkpoints/*/last.ckpt")):  # it trains
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert err.endswith("stopped; nothing was recorded for the run in progress\n")
+    assert not list(folder.glob("records/*.json"))
 
 
 def test_script_refuses_without_traceback() -> None:

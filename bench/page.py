@@ -224,7 +224,6 @@ def _row(group: Group, row: Row, axis: svg.Axis, with_forest: bool, zeros: bool)
     name = labels.names(row.recipe) + (f" (lr {row.lr:g})" if row.lr_shown else "")
     strength = labels.strengths(row.recipe)
     first = f"{sample}<b>{text(name, 120)}</b>{star}" + (f"<small>{text(strength, 120)}</small>" if strength else "")
-    c = row.comparison
     compared = _compared(row, axis) if with_forest else ""
     cells = [
         f'<th scope="row" tabindex="0" data-r="{figures.key_of(row.recipe)}" data-v="{text(name, 120)}">{first}</th>',
@@ -247,7 +246,7 @@ def _compared(row: Row, axis: svg.Axis) -> str:
     c = row.comparison
     if c is None:
         words_ = "baseline" if row.is_baseline else "–"
-        empty = "<td></td>" if not row.is_baseline else _cell(0.0, "")
+        "<td></td>" if not row.is_baseline else _cell(0.0, "")
         return f"{_cell(math.nan, f'<small>{words_}</small>')}{_forest_cell(row, axis)}{_cell(math.nan, '')}{_cell(math.nan, '')}"
     difference = f"{number(c.difference.mean, signed=True)}<br><small>{span(c.difference)}</small>"
     p = p_value(c) if c.decidable else f"<small>{p_value(c).replace(' at ', '<br>at ')}</small>"

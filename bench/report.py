@@ -22,7 +22,7 @@ from bench.parser import WRONG_INPUT, Parser, refuse
 from bench.record import write_atomically
 from bench.runs import load_runs
 from bench.summary import Group, Overall, overall, summarize
-from bench.tables import code, markdown, markdown_table, number, plus_minus, span, title
+from bench.tables import code, markdown, markdown_table, number, span, title
 
 INDEX_MARK = "<!-- made by bench/report.py -->"
 
@@ -241,12 +241,13 @@ def log_table(study: Study, mode: str, project: str, folder: Path) -> None:
         raise ConfigError(f"unknown wandb mode {mode!r}; choose from online, offline, disabled")
     import wandb
 
+    literal: Any = mode
     try:
         settings = wandb.Settings(
             silent=True, console="off", disable_git=True, disable_code=True, x_disable_machine_info=True
         )
         with wandb.init(
-            project=project, name=study.name, job_type="report", dir=folder, mode=mode, settings=settings
+            project=project, name=study.name, job_type="report", dir=folder, mode=literal, settings=settings
         ) as run:
             rows = tables.summary_cells(study.groups)
             run.log({"comparison": wandb.Table(columns=list(tables.SUMMARY_COLUMNS), data=rows)})

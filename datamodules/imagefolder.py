@@ -86,7 +86,8 @@ def _tree(data_dir: Path, split: str) -> Tree:
 
 
 def _image_names(folder: Path) -> list[str]:
-    names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
+    # A link that leads nowhere counts as an image, which then cannot be read and is named.
+    names = [entry.name for entry in os.scandir(folder) if entry.is_file() or not entry.is_dir()]
     return sorted(name for name in names if name.lower().endswith(EXTENSIONS) and not name.startswith("."))
 
 

@@ -158,6 +158,7 @@ WRONG = [
     (["--batch_size", "33", "--devices", "2"], "does not divide among 2 processes"),
     (["--dataset", "imagefolder", "--data_dir", "nowhere"], "nowhere"),
     (["--config", "nowhere.yaml"], "nowhere.yaml"),
+    (["--recipe", "batch_norm", "--batch_size", "1"], "at least 2 samples"),
     (["--accelerator", "cuda", "--devices", "99", "--batch_size", "99"], "this machine has"),
     (["--recipe", "l1(lam=1" + "0" * 400 + ")"], "too large"),
     (["--wandb", "yes"], "choose from auto"),
@@ -204,6 +205,11 @@ def break_one(root: Path) -> None:
     (root / "train" / "cat" / "3.png").write_bytes(b"no image")
 
 
+def lose_one(root: Path) -> None:
+    (root / "train" / "cat" / "4.png").unlink()
+    (root / "train" / "cat" / "4.png").symlink_to(root / "nowhere.png")
+
+
 def empty_one(root: Path) -> None:
     for path in (root / "train" / "dog").iterdir():
         path.unlink()
@@ -221,7 +227,8 @@ def leave_one(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"), [(break_one, "3.png"), (empty_one, "dog"), (rename_one, "dog"), (leave_one, "cat")]
+    ("damage", "words"),
+    [(break_one, "3.png"), (lose_one, "4.png"), (empty_one, "dog"), (rename_one, "dog"), (leave_one, "cat")],
 )
 def test_image_folder_that_is_wrong(run: Any, tmp_path: Path, damage: Any, words: str) -> None:
     make_folder(tmp_path / "images")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench import RunConfig, nets
 from bench.module import Classifier
@@ -27,12 +29,27 @@ Settings = dict[str, Any]
 
 
 class Steps(Callback):
-    """Notes after each step whether the gradients that it used and the weights that it left are finite."""
+    """Notes after each step whether the gradients that it used and the weights that it left are finite, and how often
+    each batch norm has moved its running statistics by then."""
 
     def __init__(self) -> None:
         self.finite: list[bool] = []
+        self.moves: Counter[nn.Module] = Counter()
+        self.training = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for norm in (m for m in pl_module.modules() if isinstance(m, _BatchNorm)):
+            norm.register_forward_pre_hook(self.note)
+
+    def note(self, norm: Any, inputs: Any) -> None:
+        # A momentum of 0 leaves the statistics as they are. Averaged weights get theirs between the steps.
+        self.moves[norm] += bool(self.training and norm.training and norm.momentum)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.training = True
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.training = False
         tensors = [t for p in pl_module.parameters() for t in (p, p.grad) if t is not None]
         self.finite.append(all(bool(t.isfinite().all()) for t in tensors))
 

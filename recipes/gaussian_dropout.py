@@ -14,7 +14,8 @@ from recipes._slots import insert
 
 def multiply_noise(x: Tensor, p: float) -> Tensor:
     """x * N(1, p / (1 - p)), drawn for each value of x (N, ...): the mean and variance of dropout's factor."""
-    return x * (1 + math.sqrt(p / (1 - p)) * draw_rows(torch.randn, x, tuple(x.shape[1:])))
+    noise = draw_rows(torch.randn, x, tuple(x.shape[1:]))
+    return (x * (1 + math.sqrt(p / (1 - p)) * noise)).to(x.dtype)
 
 
 class GaussianDropout(nn.Module):

@@ -114,7 +114,7 @@ def test_restored_weights_are_those_that_were_evaluated(fit: Any, recipe: str) -
     assert record.status == "ok"
     best = evaluated.states[record.best_epoch - 1]
     assert all(torch.equal(run.net.state_dict()[k], best[k]) for k in best)
-    assert record.metrics["val"]["loss"] == pytest.approx(record.history[record.best_epoch - 1]["val/loss"], rel=1e-5)
+    assert record.metrics["val"]["loss"] == pytest.approx(record.history[record.best_epoch - 1]["val/loss"], rel=1e-4)
     assert record.epochs_run == min(30, record.best_epoch + 2)
 
 

@@ -269,6 +269,11 @@ def _check(study: Study) -> None:
         study.config(condition, str(build(condition.recipe)), study.seeds[0])
         if study.tune:
             _check_tunable(study.tune, condition.recipe)
+    others = [recipe for recipe in study.recipes if recipe != "none"]
+    if study.tune and study.tune.space == "strength" and others and not any(map(free_strengths, others)):
+        raise ConfigError(
+            f"tune: {others[0]} leaves no strength to tune; use space 'strength+lr', or a study without tune"
+        )
 
 
 def _check_grid(name: Any, values: Any) -> None:
@@ -288,12 +293,7 @@ def grid_of(tune: Tune | None, technique: Technique) -> tuple[Any, ...]:
 
 
 def _check_tunable(tune: Tune, recipe: str) -> None:
-    free = free_strengths(recipe)
-    if recipe != "none" and not free and tune.space == "strength":
-        raise ConfigError(
-            f"tune: {recipe} leaves no strength to tune; use space 'strength+lr', or a study without tune"
-        )
-    for technique in free:
+    for technique in free_strengths(recipe):
         values = len(grid_of(tune, technique))
         if tune.sampler in (None, "grid") and tune.space == "strength" and tune.trials > values:
             raise ConfigError(

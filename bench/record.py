@@ -28,7 +28,7 @@ class Record:
     recipe: str
     """The canonical spec."""
     dataset: dict[str, Any]
-    """name, fingerprint, sizes by split, classes."""
+    """name, title (how tables call it), fingerprint, sizes by split, classes."""
     model: dict[str, Any]
     """name, parameters."""
     metrics: dict[str, dict[str, float]]

@@ -105,7 +105,7 @@ def parse(content: dict[str, Any]) -> Run:
         status=status,
         error=error,
         recipe=str(content["recipe"]),
-        dataset=str(dataset["name"]),
+        dataset=str(dataset.get("title") or dataset["name"]),
         fingerprint=str(dataset["fingerprint"]),
         sizes={str(k): int(v) for k, v in dataset.get("sizes", {}).items()},
         model=str(model["name"]),

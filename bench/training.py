@@ -391,6 +391,7 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
         recipe=prepared.config.recipe,
         dataset={
             "name": prepared.config.dataset,
+            "title": data.title,
             "fingerprint": data.fingerprint,
             "sizes": dict(data.sizes),
             "classes": list(data.classes),

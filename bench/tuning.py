@@ -30,8 +30,8 @@ class Candidate:
 def candidates(study: Study, condition: Condition, scores: Sequence[float]) -> list[Candidate]:
     """The trials that can be named so far, in order: all of them, or with `tpe` one more than there are scores.
 
-    The baseline has no strength; where only strengths are tuned, its trials are spent on the learning rate, so that it
-    has the same budget as any recipe.
+    The baseline and some recipes have no strength; where only strengths are tuned, their trials are spent on the
+    learning rate, so that all have the same budget.
     """
     tune = study.tune
     assert tune is not None

@@ -66,6 +66,7 @@ class DataModule(LightningDataModule):
 
     Attributes:
         info, kind, keeps: the registry's entry.
+        title: how tables call the data: the dataset's name, or that of the user's own folder.
         classes, shape: class names; (C, H, W) or (D,).
         splits, sizes: `train`, `val`, `test` and `train_probe`, which is part of `train` and as large as `val`.
         mean, std: of the training split, float32: (C,) in units of [0, 1] pixels, or (D,); a zero std is 1.
@@ -107,7 +108,7 @@ class DataModule(LightningDataModule):
             Again(fold, folds, resample),
         )
         self.splits, self.classes, self.fingerprint = data.splits, data.classes, data.fingerprint
-        self.mean, self.std = data.mean, data.std
+        self.mean, self.std, self.title = data.mean, data.std, data.title
         self.shape = tuple(data.splits["train"].x.shape[1:])
         self.sizes = {name: len(rows.y) for name, rows in data.splits.items()}
         self.batch_size, self.eval_batch_size, self.seed = min(batch_size, self.sizes["train"]), eval_batch_size, seed
@@ -218,6 +219,7 @@ class _Prepared(NamedTuple):
     mean: Tensor
     std: Tensor
     fingerprint: str
+    title: str
 
 
 # Many runs of one process share a dataset, and the folds of a cross-validation take turns. CIFAR-10 takes 180 MB each.
@@ -241,7 +243,7 @@ def _prepare(
     parts = split(name, arrays.train_y, own_val, train_size, fraction, split_seed, again)
     splits = _splits(arrays, parts, own_val is not None and again.fold is None)
     mean, std = _moments(splits["train"].x)
-    return _Prepared(splits, arrays.classes, mean, std, _sha256(digest.encode(), *parts))
+    return _Prepared(splits, arrays.classes, mean, std, _sha256(digest.encode(), *parts), arrays.title or name)
 
 
 @lru_cache(maxsize=2)

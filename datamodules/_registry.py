@@ -50,6 +50,8 @@ class Arrays:
     classes: tuple[str, ...]
     val_x: NDArray[Any] | None = None
     val_y: NDArray[np.int64] | None = None
+    title: str | None = None
+    """How tables call the data, where that is not the dataset's name."""
 
 
 Load = Callable[[Path, int | None], Arrays]

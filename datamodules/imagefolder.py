@@ -67,7 +67,7 @@ def imagefolder(data_dir: Path, image_size: int | None) -> Arrays:
     if images is None:
         images = _decode(data_dir, files, image_size)
         _store(images, name, data_dir)
-    return _arrays(images, trees)
+    return _arrays(images, trees, data_dir.name)
 
 
 def _splits(data_dir: Path) -> list[str]:
@@ -196,10 +196,10 @@ def _store(images: Pixels, name: str, data_dir: Path) -> None:
                 part.unlink()
 
 
-def _arrays(images: Pixels, trees: dict[str, Tree]) -> Arrays:
+def _arrays(images: Pixels, trees: dict[str, Tree], title: str) -> Arrays:
     counts = {split: [len(files) for files in tree.values()] for split, tree in trees.items()}
     labels = {split: np.repeat(np.arange(len(c), dtype=np.int64), c) for split, c in counts.items()}
     ends = np.cumsum([len(y) for y in labels.values()])
     x = dict(zip(trees, np.split(images, ends[:-1]), strict=True))
     classes = tuple(trees["train"])
-    return Arrays(x["train"], labels["train"], x["test"], labels["test"], classes, x.get("val"), labels.get("val"))
+    return Arrays(x["train"], labels["train"], x["test"], labels["test"], classes, x.get("val"), labels.get("val"), title)

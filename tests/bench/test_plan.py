@@ -10,6 +10,7 @@ import pytest
 
 from bench.config import ConfigError
 from bench.plan import Condition, as_written, free_strengths, load_study, with_strengths
+from bench.tuning import candidates
 from recipes import techniques
 
 
@@ -40,6 +41,15 @@ def test_recipes_expand(tmp_path: Path) -> None:
     stopping = [name for name, t in techniques().items() if t.family == "stopping"]
     assert list(study.recipes) == ["none", *stopping, *pairs]
     assert set(load(tmp_path, "recipes: all\n").recipes) == set(techniques())
+
+
+def test_recipes_without_a_strength_may_stand_beside_tuned_ones(tmp_path: Path) -> None:
+    study = load(tmp_path, "recipes: [none, l2, batch_norm, dropout(p=0.3)]\ntune: {trials: 3}\n")
+    fixed = [c for c in study.conditions() if not free_strengths(c.recipe)]
+    assert [c.recipe for c in fixed] == ["none", "batch_norm", "dropout(p=0.3)"]
+    for condition in fixed:
+        trials = candidates(study, condition, [])
+        assert len({t.recipe for t in trials}) == 1 and len({t.lr for t in trials}) == 3
 
 
 def test_strengths_that_are_not_given_are_free() -> None:

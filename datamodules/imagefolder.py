@@ -202,4 +202,5 @@ def _arrays(images: Pixels, trees: dict[str, Tree], title: str) -> Arrays:
     ends = np.cumsum([len(y) for y in labels.values()])
     x = dict(zip(trees, np.split(images, ends[:-1]), strict=True))
     classes = tuple(trees["train"])
-    return Arrays(x["train"], labels["train"], x["test"], labels["test"], classes, x.get("val"), labels.get("val"), title)
+    own_val = x.get("val"), labels.get("val")
+    return Arrays(x["train"], labels["train"], x["test"], labels["test"], classes, *own_val, title)

@@ -49,7 +49,8 @@ def test_recipes_without_a_strength_may_stand_beside_tuned_ones(tmp_path: Path) 
     assert [c.recipe for c in fixed] == ["none", "batch_norm", "dropout(p=0.3)"]
     for condition in fixed:
         trials = candidates(study, condition, [])
-        assert len({t.recipe for t in trials}) == 1 and len({t.lr for t in trials}) == 3
+        assert len({t.recipe for t in trials}) == 1
+        assert len({t.lr for t in trials}) == 3
 
 
 def test_strengths_that_are_not_given_are_free() -> None:

@@ -57,6 +57,12 @@ def test_pixels_labels_and_classes(tmp_path: Path, write_folder: Write) -> None:
     assert arrays.val_x is None
 
 
+def test_tables_call_the_data_by_the_folder_s_name(tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path / "pets", count=3)
+    assert DataModule("imagefolder", data_dir=folder, val_fraction=0.4).title == folder.name
+    assert DataModule("digits").title == "digits"
+
+
 def test_own_validation_split(tmp_path: Path, write_folder: Write) -> None:
     data = DataModule("imagefolder", data_dir=write_folder(tmp_path, ("train", "test", "val"), count=4))
     assert data.sizes == {"train": 8, "val": 8, "test": 8, "train_probe": 8}

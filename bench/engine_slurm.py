@@ -11,7 +11,7 @@ from typing import Any
 import submitit
 import torch
 
-from bench.config import RunConfig
+from bench.config import ConfigError, RunConfig
 from bench.engines import LOST_TRIES, Outcome, run_cell
 
 
@@ -36,14 +36,19 @@ class Slurm:
         folder: where submitit keeps scripts and logs, on the file system that all nodes share.
         gpus: of each job; a share is rounded up, since Slurm deals out whole ones.
         settings: further submitit parameters, as slurm_partition or timeout_min.
+
+    Raises:
+        ConfigError: submitit does not know a parameter, or Slurm refuses the jobs.
     """
 
     def __init__(self, workers: int, threads: int, folder: Path, gpus: float = 0.0, **settings: Any) -> None:
         wanted = {"gpus_per_node": math.ceil(gpus)} if gpus else {}
         self.executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
-        self.executor.update_parameters(
-            name="regularization-bench", cpus_per_task=threads, slurm_array_parallelism=workers, **wanted, **settings
-        )
+        own = {"name": "regularization-bench", "cpus_per_task": threads, "slurm_array_parallelism": workers, **wanted}
+        try:
+            self.executor.update_parameters(**own | settings)
+        except (NameError, AssertionError) as error:  # submitit's ways to say that a parameter is wrong
+            raise ConfigError(f"--slurm: {str(error).splitlines()[0]}") from None
         self.workers, self.threads = workers, threads
         self.waiting: list[RunConfig] = []
         self.jobs: dict[Any, list[RunConfig]] = {}
@@ -71,7 +76,10 @@ class Slurm:
         n = min(self.workers, len(self.waiting))
         parts = [self.waiting[i::n] for i in range(n)]
         self.waiting = []
-        jobs = self.executor.map_array(Cells(), parts, [self.threads] * n)
+        try:
+            jobs = self.executor.map_array(Cells(), parts, [self.threads] * n)
+        except submitit.core.utils.FailedJobError as error:
+            raise ConfigError(f"Slurm takes no jobs: {str(error).splitlines()[0]}") from None
         self.jobs.update(zip(jobs, parts, strict=True))
 
     def _collect(self, job: Any) -> list[Outcome]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 if __package__ in (None, ""):  # run as a script: the repository's root, not bench/, belongs on the path
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from bench import figures, labels, tables, words
+from bench import figures, labels, tables, tracking, words
 from bench.config import ConfigError, load_yaml
 from bench.figures import Figure
 from bench.page import Study, page
@@ -32,7 +32,7 @@ def make_parser() -> Parser:
     parser.add_argument("folder", type=Path, help="results folder: it holds records/, and study.yaml if it is a study")
     parser.add_argument("--fail_on_missing", action="store_true", help="exit status 1 if a cell has no finished record")
     parser.add_argument(
-        "--wandb", default="disabled", help="log the table to Weights & Biases: online, offline, disabled"
+        "--wandb", default="disabled", help=f"log the table to Weights & Biases: {', '.join(tracking.MODES)}"
     )
     parser.add_argument("--project", default="regularization-bench", help="Weights & Biases project")
     return parser
@@ -46,8 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         write_report(study, flags.folder)
         if flags.folder.resolve().parent.name == "results":
             write_index(flags.folder.resolve().parent)
-        if flags.wandb != "disabled":
-            log_table(study, flags.wandb, flags.project, flags.folder)
+        log_table(study.name, study.groups, flags.wandb, flags.project, flags.folder)
         return _finish(study, flags.folder, flags.fail_on_missing)
     return refused.status
 
@@ -231,28 +230,25 @@ def _index_row(folder: Path) -> list[str]:
     return [link, str(len(settings)), str(recipes), str(sum(int(r["n"]) for r in rows)), wins]
 
 
-def log_table(study: Study, mode: str, project: str, folder: Path) -> None:
+def log_table(name: str, groups: Sequence[Group], mode: str, project: str, folder: Path) -> None:
     """The summary as a `wandb.Table`, in a run named after the study. Whatever W&B does, the files stand.
+
+    Args:
+        name: the study's.
+        groups: its tables.
+        mode: auto, online, offline or disabled.
+        project: W&B's.
+        folder: under whose `wandb` an offline run is kept.
 
     Raises:
         ConfigError: an unknown mode.
     """
-    if mode not in ("online", "offline"):
-        raise ConfigError(f"unknown wandb mode {mode!r}; choose from online, offline, disabled")
-    import wandb
-
-    literal: Any = mode
-    try:
-        settings = wandb.Settings(
-            silent=True, console="off", disable_git=True, disable_code=True, x_disable_machine_info=True
-        )
-        with wandb.init(
-            project=project, name=study.name, job_type="report", dir=folder, mode=literal, settings=settings
-        ) as run:
-            rows = tables.summary_cells(study.groups)
-            run.log({"comparison": wandb.Table(columns=list(tables.SUMMARY_COLUMNS), data=rows)})
-    except (wandb.errors.Error, OSError) as error:
-        print(f"warning: the table was not logged to W&B: {' '.join(str(error).split())}", file=sys.stderr)
+    if mode not in tracking.MODES:
+        raise ConfigError(f"unknown wandb mode {mode!r}; choose from {', '.join(tracking.MODES)}")
+    title = {"group": name, "job_type": "comparison", "name": f"{name}: comparison"}
+    run = tracking.start(mode, project=project, tags=[], config={"study": name}, directory=folder, **title)
+    run.table("comparison", tables.SUMMARY_COLUMNS, tables.summary_cells(groups))
+    run.finish({"tables": len(groups), "rows": sum(len(group.rows) for group in groups)})
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 sys.path.append(str(Path.cwd()))
 
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -28,6 +29,9 @@ from bench.config import SUITE_VERSION, ConfigError, RunConfig, canonical_json
 from bench.parser import WRONG_INPUT, Parser, refuse
 from bench.plan import Condition, Study, free_strengths, load_study, with_strengths
 from bench.record import Record, check_writable, load_or_set_aside, path_of, write_atomically
+from bench.report import log_table
+from bench.runs import load_runs
+from bench.summary import summarize
 from bench.training import prepare, record_failure
 from bench.tuning import Candidate
 from recipes import UnfitError
@@ -315,12 +319,23 @@ def _main(argv: list[str]) -> int:
         raise ConfigError(f"--only {options.only!r} is no recipe of this study; choose from {', '.join(study.recipes)}")
     check_writable(study.folder)
     show_plan(console, study, book)
+    before = len(book.records)
     try:
         _run_until_stopped(study, book, console, options)
     finally:
         write_summaries(study, book)
         console.print(f"{len(book.records)} of {expected_total(study)} cells finished")
+    if len(book.records) > before:
+        mirror_comparison(study)
     return report_end(study, book, console)
+
+
+def mirror_comparison(study: Study) -> None:
+    """One W&B run for the whole study, with its table, where its runs are mirrored at all."""
+    own = RunConfig(**study.shared)
+    if own.wandb != "disabled":
+        groups = summarize(load_runs(study.folder).runs, study.seeds)
+        log_table(study.name, groups, own.wandb, own.project, study.folder)
 
 
 def _run_until_stopped(study: Study, book: Book, console: Console, options: Any) -> None:
@@ -381,11 +396,11 @@ def make_parser() -> Parser:
     return parser
 
 
-def _setting(text: str) -> tuple[str, str]:
+def _setting(text: str) -> tuple[str, Any]:
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
-    return key, value
+    return key, yaml.safe_load(value)
 
 
 def _at_least_1(text: str) -> int:

@@ -128,6 +128,12 @@ class Tracker:
             with self._guard():
                 self._helper.send({"row": {**{name: float(value) for name, value in row.items()}, "epoch": step}})
 
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Send a table of numbers and texts, shown as a `wandb.Table`."""
+        if self._helper:
+            with self._guard():
+                self._helper.send({"table": name, "columns": list(columns), "data": [list(row) for row in rows]})
+
     def finish(self, summary: Mapping[str, object], *, failed: bool = False) -> None:
         """Close the run with its final numbers and wait until they are written, FINISH_SECONDS at most."""
         deadline = time.monotonic() + FINISH_SECONDS
@@ -313,11 +319,19 @@ def _obey(message: dict[str, Any], run: Run | None, wire: socket.socket) -> Run 
         _reply(wire, id=run.id, mode="offline" if run.offline else "online", notice=notice)
     elif run and "row" in message:
         run.log(message["row"])
+    elif run and "table" in message:
+        run.log({message["table"]: _table(message["columns"], message["data"])})
     elif run and "finish" in message:
         run.summary.update(message["finish"])
         _reply(wire, notice=_close(run, message["exit_code"]))
         return None
     return run
+
+
+def _table(columns: Any, data: Any) -> Any:
+    import wandb
+
+    return wandb.Table(columns=columns, data=data)
 
 
 def _open(mode: str, dir: str, init: dict[str, Any]) -> tuple[Run, str]:

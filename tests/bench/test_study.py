@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import pytest
 
 from bench import engines
 from bench.study import Book, main
+from bench.tables import SUMMARY_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = """
@@ -156,6 +158,19 @@ def test_finished_study_trains_nothing(tmp_path: Path, capsys: Any) -> None:
     assert "1 cells, 1 finished, 0 to train" in capsys.readouterr().out
 
 
+def test_the_comparison_is_mirrored_to_wandb_once_at_the_end(tmp_path: Path) -> None:
+    text = STUDY.replace("tune: {trials: 2, folds: 2}\n", "").replace("disabled", "offline")
+    path = write(tmp_path, text.replace("[none, dropout, label_smoothing]", "[none, dropout]"))
+    assert main([str(path), "--workers", "2"]) == 0
+    assert main([str(path), "--workers", "2"]) == 0  # nothing left to train, nothing new to mirror
+    (table,) = tmp_path.glob("wandb/*run-*/files/media/table/comparison*.json")
+    content = json.loads(table.read_text())
+    assert content["columns"] == list(SUMMARY_COLUMNS)
+    rows = [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+    assert {row["recipe"]: row["n"] for row in rows} == {"none": 2, "dropout(p=0.3)": 2}
+    assert len(list(tmp_path.glob("wandb/*run-*"))) == 4 + 1
+
+
 def test_dry_run_writes_nothing(tmp_path: Path, capsys: Any) -> None:
     assert main([str(write(tmp_path)), "--dry_run"]) == 0
     out = capsys.readouterr().out
@@ -259,23 +274,77 @@ def test_ten_thousand_records_are_scanned_quickly(tmp_path: Path) -> None:
     assert len(read(tmp_path)) == 200
 
 
-def test_ray_gives_the_same_records(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+def test_ray_gives_the_same_records_though_a_worker_is_killed(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """In a process of its own: Ray's threads and sockets stay out of this one."""
     pytest.importorskip("ray")
     process = start(write(tmp_path), "--engine", "ray")
+    os.kill(wait_for_task(process.pid), signal.SIGKILL)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert contents(tmp_path) == undisturbed
 
 
-@pytest.mark.slurm
-def test_slurm_gives_the_same_records(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+def wait_for_task(ancestor: int) -> int:
+    """The id of a Ray worker that is at a cell."""
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline:
+        for pid in descendants(ancestor):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::_task"):
+                    return pid
+    raise AssertionError("no task was started")
+
+
+def descendants(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [pid, *(found for child in children(pid) for found in descendants(child))]
+    return []
+
+
+def skip_without_slurm() -> None:
     if shutil.which("sinfo") is None or subprocess.run(["sinfo", "-h"], capture_output=True, check=False).returncode:
         pytest.skip("no Slurm here")
-    process = start(write(tmp_path), "--engine", "slurm")
+
+
+@pytest.mark.slurm
+def test_slurm_gives_the_same_records(undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    skip_without_slurm()
+    process = start(write(tmp_path), "--engine", "slurm", "--slurm", "timeout_min=7")
     _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert contents(tmp_path) == undisturbed
+    assert all("#SBATCH --time=7" in script.read_text() for script in (tmp_path / "slurm").glob("*.sh"))
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("slurm_colour=blue", "Unknown argument 'colour'"),
+        ("timeout_min=long", "timeout_min"),
+        ("slurm_partition=x", "x"),
+    ],
+)
+def test_wrong_slurm_settings_are_refused(tmp_path: Path, setting: str, words: str) -> None:
+    skip_without_slurm()
+    process = start(write(tmp_path), "--engine", "slurm", "--slurm", setting)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("error: ")  # sbatch may have spoken before
+    assert words in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "dealt"),
+    [(None, 0, [None] * 3), (None, 2, ["0", "1", "0"]), ("5,7", 2, ["5", "7", "5"]), ("3", 1, ["3"] * 3)],
+)
+def test_gpus_are_dealt_out_in_turn(monkeypatch: Any, visible: str | None, count: int, dealt: list[str | None]) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    assert [engines._gpu(number) for number in range(3)] == dealt
 
 
 def test_engine_that_is_not_installed(monkeypatch: Any, tmp_path: Path) -> None:

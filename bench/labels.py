@@ -26,7 +26,7 @@ class Term:
 
     @property
     def text(self) -> str:
-        return self.name + (f"({self.values})" if self.arguments else "")
+        return self.name + (f"({self.values})" if self.values else "")
 
     @property
     def canonical(self) -> str:
@@ -35,7 +35,11 @@ class Term:
 
     @property
     def values(self) -> str:
-        return ", ".join(f"{k}={number(v)}" for k, v in self.arguments)
+        """The strength, and what else is not the technique's default."""
+        known = self.technique.parameters if self.technique else {}
+        strength = self.technique.strength if self.technique else None
+        told = [(k, v) for k, v in self.arguments if k == strength or k not in known or v != known[k].default]
+        return ", ".join(f"{k}={number(v)}" for k, v in told)
 
     @property
     def technique(self) -> Technique | None:
@@ -84,8 +88,8 @@ def names(spec: str) -> str:
 
 
 def strengths(spec: str) -> str:
-    """Every argument of a spec: `p=0.3; epsilon=0.1`."""
-    return "; ".join(term.values for term in terms(spec) if term.arguments)
+    """The strengths of a spec, and other arguments that are not the default: `p=0.3; epsilon=0.1`."""
+    return "; ".join(term.values for term in terms(spec) if term.values)
 
 
 def short(spec: str, limit: int = 34) -> str:

@@ -51,6 +51,12 @@ def spied(config: RunConfig) -> tuple[Record, Spy, Prepared]:
     return execute(prepared, [spy], force=True), spy, prepared
 
 
+def test_denormal_numbers_do_not_slow_a_run_down(make_config: Make) -> None:
+    torch.set_flush_denormal(False)
+    prepare(make_config())
+    assert torch.tensor(1e-38) * 0.01 == 0
+
+
 def test_two_runs_of_one_config_give_equal_records(make_config: Make, tmp_path: Path) -> None:
     config = make_config(recipe="dropout+augment+gaussian_noise+batch_norm")
     first = train(config)

@@ -318,11 +318,23 @@ def strength_axis(name: str, parameter: str, values: Sequence[float]) -> svg.Axi
     grid = [v for v in (technique.grid if technique else ()) if isinstance(v, (int, float))]
     flip = len(grid) > 1 and grid[0] > grid[-1]
     ordered = sorted(set(values))
-    log = ordered[0] > 0 and ordered[-1] / ordered[0] > 8
-    if log:
-        return svg.at_values(f"{parameter} (stronger →)", ordered, log=True, flip=flip)
+    if spans_decades(ordered):
+        names = [f"{v:g}" for v in ordered]
+        return svg.at_values(f"{parameter} (stronger →)", logarithmic_places(ordered), log=True, flip=flip, names=names)
     axis = svg.at_values(f"{parameter} (stronger →)", ordered, log=False)
     return svg.Axis(axis.label, axis.low, axis.high, axis.ticks, flip=flip)
+
+
+def spans_decades(values: Sequence[float]) -> bool:
+    """Whether values, apart from 0, want a logarithmic axis."""
+    positive = [v for v in values if v > 0]
+    return min(values) >= 0 and len(positive) > 1 and max(positive) / min(positive) > 8
+
+
+def logarithmic_places(values: Sequence[float]) -> list[float]:
+    """Where values stand on a logarithmic axis: 0 as far left of the smallest as that is of the next."""
+    low, second = sorted(v for v in values if v > 0)[:2]
+    return [v or low * low / second for v in values]
 
 
 def strengths(groups: Sequence[Group], runs: Sequence[Run], tuning: Mapping[str, Any]) -> Figure:
@@ -483,8 +495,8 @@ def decompositions(entries: Sequence[Mapping[str, Any]]) -> Figure:
         return Figure(stem, heading, "Left out: the study has no bias and variance decomposition over strengths.")
     panels = [
         _decomposition_panel(*key, found, kind)
-        for key, found in sorted(swept.items(), key=lambda item: repr(item[0]))
         for kind in PARTS
+        for key, found in sorted(swept.items(), key=lambda item: repr(item[0]))
         if all(e.get(kind) for e in found)
     ]
     resamples = sorted({int(e.get("resamples", 0)) for found in swept.values() for e in found})
@@ -507,6 +519,7 @@ def _decomposition_panel(
 ) -> Panel:
     ordered = sorted(entries, key=lambda e: float(e["strength"]))
     values = [float(e["strength"]) for e in ordered]
+    places = logarithmic_places(values) if spans_decades(values) else values
     parameter = labels.Term(technique).technique
     numbers = [float(e[kind][part]) for e in ordered for part, *_ in PARTS[kind]]
     unit = "squared error" if kind == "squared" else "0-1 loss"
@@ -516,7 +529,7 @@ def _decomposition_panel(
     marks = [svg.text(frame.left, 30, where, "s h")]
     for part, color, dash, shape in PARTS[kind]:
         ys = [float(e[kind][part]) for e in ordered]
-        placed = frame.points(values, ys)
+        placed = frame.points(places, ys)
         dots = "".join(
             svg.mark(svg.shape(shape, px, py, f"m {color}", 3.5), f"{PART_WORDS[part]} {y:.4g} at {v:g}")
             for (px, py), v, y in zip(placed, values, ys, strict=True)

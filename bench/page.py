@@ -160,12 +160,12 @@ def _table(group: Group) -> str:
         *([_column("difference to baseline", "points"), _forest_head(axis)] if with_forest else []),
         *([_column("p (Holm)", "", first="up"), _column("P(better)")] if with_forest else []),
         _column("gap", "points", first="up"),
+        *([_column("time", "× baseline", first="up")] if with_forest else []),
         _column("validation accuracy", "%"),
         _column("train accuracy", "%"),
         _column("test loss", "nats", first="up"),
         _column("ECE", first="up"),
         _column("Brier", first="up"),
-        *([_column("time", "× baseline", first="up")] if with_forest else []),
         *([_column("zeros", "%")] if zeros else []),
         _column("n"),
     ]
@@ -186,7 +186,7 @@ def _column(name: str, unit: str = "", kind: str = "number", first: str = "down"
     return f'<th scope="col" data-kind="{kind}" data-first="{first}"><button>{words_}<i></i></button></th>'
 
 
-FOREST_WIDTH = 222.0
+FOREST_WIDTH = 190.0
 
 
 def _forest_x(axis: svg.Axis, value: float) -> float:
@@ -230,10 +230,10 @@ def _row(group: Group, row: Row, axis: svg.Axis, with_forest: bool, zeros: bool)
         _interval_cell(row.test),
         compared,
         _interval_cell(row.gap, signed=True),
+        _cost_cell(row) if with_forest else "",
         _interval_cell(row.accuracy["val"]),
         _interval_cell(row.accuracy["train"]),
         *(_cell(i.mean, number(i.mean, 4)) for i in (row.loss, row.ece, row.brier)),
-        _cost_cell(row) if with_forest else "",
         _cell(row.zeros.mean, number(row.zeros.mean, 1)) if zeros else "",
         _count_cell(row),
     ]
@@ -246,7 +246,6 @@ def _compared(row: Row, axis: svg.Axis) -> str:
     c = row.comparison
     if c is None:
         words_ = "baseline" if row.is_baseline else "–"
-        "<td></td>" if not row.is_baseline else _cell(0.0, "")
         return f"{_cell(math.nan, f'<small>{words_}</small>')}{_forest_cell(row, axis)}{_cell(math.nan, '')}{_cell(math.nan, '')}"
     difference = f"{number(c.difference.mean, signed=True)}<br><small>{span(c.difference)}</small>"
     p = p_value(c) if c.decidable else f"<small>{p_value(c).replace(' at ', '<br>at ')}</small>"

@@ -149,16 +149,8 @@ def incidents(row: Row) -> str:
 
 HEADINGS = (
     *("recipe", "strength", "n", "test accuracy, %", "difference to baseline, points", "P(better)", "p (Holm)"),
-    *(
-        "gap, points",
-        "validation accuracy, %",
-        "train accuracy, %",
-        "test loss, nats",
-        "ECE",
-        "Brier",
-        "time",
-        "zeros, %",
-    ),
+    *("gap, points", "time", "validation accuracy, %", "train accuracy, %", "test loss, nats", "ECE", "Brier"),
+    "zeros, %",
 )
 
 
@@ -176,12 +168,12 @@ def cells(row: Row) -> list[str]:
         number(c.improvement) if c else DASH,
         p_value(c),
         plus_minus(row.gap, signed=True),
+        times(c.cost) if c else ("1" if row.is_baseline else DASH),
         plus_minus(row.accuracy["val"]),
         plus_minus(row.accuracy["train"]),
         number(row.loss.mean, 4),
         number(row.ece.mean, 4),
         number(row.brier.mean, 4),
-        times(c.cost) if c else ("1" if row.is_baseline else DASH),
         number(row.zeros.mean, 1),
     ]
 

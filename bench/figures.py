@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,19 +47,7 @@ class Figure:
 
 def key_of(recipe: str) -> str:
     """The short name by which the page's script finds a recipe in every figure."""
-    return "r" + hashlib.sha256(recipe.encode("utf-8", "replace")).hexdigest()[:8]
-
-
-def slug(*parts: Any) -> str:
-    """A safe file name."""
-    words = [re.sub(r"[^a-z0-9]+", "-", str(part).lower()).strip("-")[:40] for part in parts]
-    return "-".join(word for word in words if word)
-
-
-def slug_of(group: Group) -> str:
-    s = group.setting
-    separate = hashlib.sha256(repr(s).encode("utf-8", "replace")).hexdigest()[:6] if group.split_from > 1 else ""
-    return slug(s.dataset, s.model, s.train_size or "all", separate)
+    return "r" + labels.digest(recipe)
 
 
 def look(family: str) -> tuple[str, str, str]:
@@ -112,7 +98,7 @@ def forest(group: Group) -> Figure:
     """Differences to the baseline with their intervals, one line a recipe."""
     rows = [row for row in group.rows if row.comparison or (row.is_baseline and row.n)]
     heading = "Difference to the baseline"
-    stem = f"forest-{slug_of(group)}"
+    stem = f"forest-{group.stem}"
     if not group.comparisons:
         return Figure(stem, heading, "Left out: no recipe shares a seed with a baseline of the same setting.")
     height = 21.0 * len(rows) + 74
@@ -145,7 +131,7 @@ def _difference_words(row: Row) -> str:
 def gaps(group: Group) -> Figure:
     """Gap against test accuracy: a point a recipe."""
     rows = _finished(group)
-    heading, stem = "Gap against test accuracy", f"gap-{slug_of(group)}"
+    heading, stem = "Gap against test accuracy", f"gap-{group.stem}"
     if len(rows) < 2:
         return Figure(stem, heading, "Left out: it takes at least two recipes with a finished run.")
     kinds = (("gap, accuracy points", [row.gap for row in rows]), ("gap, nats of loss", [row.gap_loss for row in rows]))
@@ -241,7 +227,7 @@ def curves(group: Group) -> Figure:
     base = group.baselines[0] if group.baselines else None
     rows = [base, *rows] if base else rows
     means = [mean_curves(row.runs) for row in rows]
-    heading, stem = "Learning curves", f"curves-{slug_of(group)}"
+    heading, stem = "Learning curves", f"curves-{group.stem}"
     losses = [float(v) for m in means for v in m[:, :2].flatten() if v > 0 and math.isfinite(v)]
     if not losses:
         return Figure(stem, heading, "Left out: the records hold no history of epochs.")
@@ -412,8 +398,7 @@ def _baseline_error(condition: Mapping[str, Any], by_id: Mapping[str, Run]) -> f
 
 
 def _strength_of(recipe: str, name: str) -> float | None:
-    value = next((t.strength for t in labels.terms(recipe) if t.name == name), None)
-    return float(value) if isinstance(value, (int, float)) else None
+    return next((t.strength for t in labels.terms(recipe) if t.name == name), None)
 
 
 def _varied(recipes: Sequence[str]) -> tuple[str, str, list[float]] | None:
@@ -422,9 +407,9 @@ def _varied(recipes: Sequence[str]) -> tuple[str, str, list[float]] | None:
     if not split or len({tuple(t.name for t in parts) for parts in split}) != 1:
         return None
     for position, term in enumerate(split[0]):
-        values = [parts[position].strength for parts in split]
-        if term.technique and all(isinstance(v, (int, float)) for v in values) and len(set(values)) >= 3:
-            return term.name, str(term.technique.strength), [float(v) for v in values]
+        values = [value for parts in split if (value := parts[position].strength) is not None]
+        if term.technique and len(values) == len(split) and len(set(values)) >= 3:
+            return term.name, str(term.technique.strength), values
     return None
 
 
@@ -548,7 +533,7 @@ SPARSE = 0.1
 
 def weights(group: Group) -> Figure:
     """Histograms of the weights of recipes that make some exactly zero, beside the baseline's."""
-    heading, stem = "Weights: how many are exactly zero", f"weights-{slug_of(group)}"
+    heading, stem = "Weights: how many are exactly zero", f"weights-{group.stem}"
     sparse = [row for row in _finished(group) if not row.is_baseline and row.zeros.mean >= SPARSE]
     sparse = [row for row in sparse if row.runs[0].histogram][:MOST_PANELS]
     if not sparse:
@@ -598,7 +583,7 @@ def _weight_panel(
 def reliability(group: Group) -> Figure:
     """Accuracy against confidence on the test split."""
     rows, more = _panel_rows(group)
-    heading, stem = "Reliability: does 90 % sure mean 90 % right?", f"reliability-{slug_of(group)}"
+    heading, stem = "Reliability: does 90 % sure mean 90 % right?", f"reliability-{group.stem}"
     base = next((row for row in group.baselines if _pooled(row) is not None), None)
     bins = [(row, _pooled(row)) for row in ([base, *rows] if base else rows)]
     shown = [(row, b) for row, b in bins if b is not None]
@@ -651,7 +636,7 @@ def _bin_points(frame: Frame, bins: Array) -> list[tuple[float, float]]:
 
 def pairs(group: Group) -> Figure:
     """Heat map: what a pair of techniques gains over the better of the two."""
-    heading, stem = "Pairs: does a + b beat the better of a and b?", f"pairs-{slug_of(group)}"
+    heading, stem = "Pairs: does a + b beat the better of a and b?", f"pairs-{group.stem}"
     gains = pair_gains(group)
     if not gains:
         return Figure(stem, heading, "Left out: no pair of recipes stands beside both of its parts.")
@@ -718,12 +703,15 @@ def sizes(groups: Sequence[Group]) -> list[Figure]:
     for group in groups:
         if group.split_from == 1:
             parts[group.setting.dataset, group.setting.model].append(group)
-    found = [_sizes(*key, several) for key, several in sorted(parts.items()) if len(several) > 1]
+    lines = {key: several for key, several in sorted(parts.items()) if len(several) > 1}
+    found = [
+        _sizes(*key, several, stem) for (key, several), stem in zip(lines.items(), labels.slugs(lines), strict=True)
+    ]
     reason = "Left out: every dataset and network stands at one train size."
     return found or [Figure("sizes", "Test accuracy against train size", reason)]
 
 
-def _sizes(dataset: str, model: str, groups: list[Group]) -> Figure:
+def _sizes(dataset: str, model: str, groups: list[Group], stem: str) -> Figure:
     lines: dict[str, list[tuple[float, Row]]] = defaultdict(list)
     for group in groups:
         count = float(group.samples.get("train") or group.setting.train_size)
@@ -735,7 +723,7 @@ def _sizes(dataset: str, model: str, groups: list[Group]) -> Figure:
     shown = {k: sorted(v, key=lambda p: p[0]) for k, v in sorted(lines.items()) if len(v) > 1}
     if not shown:
         return Figure(
-            f"sizes-{slug(dataset, model)}",
+            f"sizes-{stem}",
             "Test accuracy against train size",
             "Left out: no recipe was trained at two sizes.",
         )
@@ -765,9 +753,8 @@ def _sizes(dataset: str, model: str, groups: list[Group]) -> Figure:
         "left; lines that meet on the right say that data does the same work."
     )
     rows = [points[0][1] for points in shown.values()]
-    stem = f"sizes-{slug(dataset, model)}"
     heading = f"Test accuracy against train size: {labels.visible(dataset, 40)}, {labels.visible(model, 40)}"
-    return Figure(stem, heading, caption, [frame.panel("", marks)], family_legend(rows), 1)
+    return Figure(f"sizes-{stem}", heading, caption, [frame.panel("", marks)], family_legend(rows), 1)
 
 
 def of_group(group: Group) -> list[Figure]:

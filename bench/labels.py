@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import re
 import unicodedata
+import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,6 +17,8 @@ from recipes import Technique, techniques
 BASELINE = "none"
 COMBINED, OTHER = "combination", "user"
 """Families of compositions, and of recipes from outside the catalogue."""
+LARGEST = 1e100
+"""A strength beyond that is not drawn."""
 LONGEST_SPEC = 1_000
 """A longer text is shown, but not read as a recipe."""
 
@@ -46,9 +52,10 @@ class Term:
         return techniques().get(self.name)
 
     @property
-    def strength(self) -> Any:
-        """The value of the parameter that says how strongly the technique regularizes; `None` where there is none."""
-        return dict(self.arguments).get(self.technique.strength or "") if self.technique else None
+    def strength(self) -> float | None:
+        """The value of the parameter that says how strongly the technique regularizes; `None` where it is no number."""
+        value = dict(self.arguments).get(self.technique.strength or "") if self.technique else None
+        return float(value) if isinstance(value, (int, float)) and abs(value) <= LARGEST else None
 
 
 @cache
@@ -58,7 +65,9 @@ def terms(spec: str) -> tuple[Term, ...]:
     Nothing is imported or run: a record's text is data.
     """
     try:
-        tree = ast.parse(spec.replace(":", "."), mode="eval").body if len(spec) <= LONGEST_SPEC else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python about the text: nobody wrote it as code
+            tree = ast.parse(spec.replace(":", "."), mode="eval").body if len(spec) <= LONGEST_SPEC else None
         nodes: list[ast.expr] = []
         while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add):
             nodes.append(tree.right)
@@ -118,3 +127,22 @@ def visible(text: str, limit: int = 80) -> str:
 
 
 HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
+
+
+def digest(text: str) -> str:
+    """Eight hexadecimal digits that stand for a text."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:8]
+
+
+def slugs(names: Collection[tuple[Any, ...]]) -> list[str]:
+    """A safe part of a file name for each, with a digest where another name has the same."""
+    plain = [_slug(parts) for parts in names]
+    return [
+        slug if plain.count(slug) == 1 else f"{slug}-{digest(repr(parts))}"
+        for slug, parts in zip(plain, names, strict=True)
+    ]
+
+
+def _slug(parts: tuple[Any, ...]) -> str:
+    words = [re.sub(r"[^a-z0-9]+", "-", str(part).lower()).strip("-")[:40] for part in parts]
+    return "-".join(word for word in words if word)

@@ -38,7 +38,10 @@ class Study:
     runs: list[Run]
     overall: list[Overall]
     tuning: Mapping[str, Any]
-    unreadable: list[str]
+    notices: list[str]
+    """What keeps it from being complete."""
+    lacking: int
+    """Cells without a finished record."""
     group_figures: list[list[Figure]]
     """For each group."""
     study_figures: list[Figure]
@@ -103,10 +106,7 @@ def _head(study: Study) -> str:
     trials = len(study.runs) - len(final)
     extra = f", and {trials:,} tuning trials and resamples" if trials else ""
     parts = [f"<h1>Regularization report: {text(study.name, 120)}</h1>", f'<p class="meta">{counts}{extra}.</p>']
-    if study.unreadable:
-        parts.append(_notice(f"Left out as no whole records: {', '.join(study.unreadable[:10])}."))
-    if not study.groups:
-        parts.append(_notice("There are no finished runs in this folder yet."))
+    parts += map(_notice, study.notices)
     if len(study.groups) > 1:
         links = "".join(f'<li><a href="#t{i}">{text(title(g))}</a>{_short(g)}</li>' for i, g in enumerate(study.groups))
         parts.append(f"<nav><ol>{links}</ol></nav>")

@@ -97,6 +97,11 @@ class Condition:
     recipe: str
     """As the study names it, canonical but for strengths that are to be tuned."""
 
+    @property
+    def place(self) -> tuple[str, str, int | None]:
+        """What all recipes of a table share."""
+        return self.dataset, self.model, self.train_size
+
 
 @dataclass(frozen=True)
 class Study:

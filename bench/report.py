@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +15,15 @@ from urllib.parse import quote
 if __package__ in (None, ""):  # run as a script: the repository's root, not bench/, belongs on the path
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from bench import figures, labels, tables, tracking, words
-from bench.config import ConfigError, load_yaml
+from bench import expected, figures, labels, tables, tracking, words
+from bench.config import ConfigError
 from bench.figures import Figure
 from bench.page import Study, page
 from bench.parser import WRONG_INPUT, Parser, refuse
+from bench.plan import load_study
 from bench.record import write_atomically
 from bench.runs import load_runs
-from bench.summary import Group, Overall, overall, summarize
+from bench.summary import Group, Overall, lacking, overall, summarize, without_table
 from bench.tables import code, markdown, markdown_table, number, span, title
 
 INDEX_MARK = "<!-- made by bench/report.py -->"
@@ -40,7 +42,7 @@ def make_parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a cell is missing and --fail_on_missing was given, 2 the input is wrong."""
-    with refuse(WRONG_INPUT) as refused:
+    with refuse((*WRONG_INPUT, OSError)) as refused:  # OSError: a folder that cannot be written to
         flags = make_parser().parse_args(sys.argv[1:] if argv is None else argv)
         study = read_study(flags.folder)
         write_report(study, flags.folder)
@@ -52,13 +54,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _finish(study: Study, folder: Path, fail_on_missing: bool) -> int:
-    missing = sum(len(row.missing) for group in study.groups for row in group.rows)
     print(
         f"{len(study.runs):,} records: {folder / 'report.html'}, report.md, summary.csv, runs.csv, table.tex, figures/"
     )
-    if missing:
-        print(f"{missing} missing cells", file=sys.stderr)
-    return 1 if missing and fail_on_missing else 0
+    if study.lacking:
+        print(f"{study.lacking} cells have no finished record", file=sys.stderr)
+    return 1 if study.lacking and fail_on_missing else 0
 
 
 def read_study(folder: Path) -> Study:
@@ -69,17 +70,21 @@ def read_study(folder: Path) -> Study:
     """
     if not (folder / "records").is_dir():
         raise ConfigError(f"{str(folder)!r} holds no records/ folder: train something first, as results/runs")
-    loaded = load_runs(folder)
+    path, loaded = folder / "study.yaml", load_runs(folder)
     tuning, decomposition = _json(folder / "tuning.json", {}), _json(folder / "decomposition.json", [])
-    groups = summarize(loaded.runs, _seeds(folder))
+    plan = load_study(path) if path.exists() else None
+    seeds = plan.seeds if plan else ()
+    absent = expected.absent(expected.final_conditions(plan, tuning), loaded.runs) if plan else []
+    groups, nowhere = summarize(loaded.runs, seeds, absent), without_table(absent, loaded.runs)
     return Study(
         name=folder.resolve().name,
-        is_study=(folder / "study.yaml").exists(),
+        is_study=plan is not None,
         groups=groups,
         runs=loaded.runs,
         overall=overall(groups),
         tuning=tuning,
-        unreadable=loaded.unreadable,
+        notices=words.folder_notices(loaded.unreadable, groups, nowhere, seeds),
+        lacking=lacking(groups) + len(nowhere) * len(seeds),
         group_figures=[figures.of_group(group) for group in groups],
         study_figures=figures.of_study(groups, loaded.runs, tuning, decomposition),
     )
@@ -95,15 +100,6 @@ def _json(path: Path, default: Any) -> Any:
     if not isinstance(content, type(default)):
         raise ConfigError(f"{path}: expected a JSON {type(default).__name__}, got {type(content).__name__}")
     return content
-
-
-def _seeds(folder: Path) -> list[int]:
-    """The seeds that the study file lists."""
-    path = folder / "study.yaml"
-    seeds = load_yaml(path).get("seeds") if path.exists() else None
-    if isinstance(seeds, int):
-        return list(range(seeds))
-    return [seed for seed in seeds if isinstance(seed, int)] if isinstance(seeds, list) else []
 
 
 def write_report(study: Study, folder: Path) -> None:
@@ -127,10 +123,7 @@ def write_report(study: Study, folder: Path) -> None:
 def markdown_report(study: Study) -> str:
     """The report as GitHub shows it."""
     parts = [f"# Regularization report: {markdown(study.name)}\n", "[The same, interactive](report.html).\n"]
-    if study.unreadable:
-        parts.append(f"> Left out as no whole records: {markdown(', '.join(study.unreadable[:10]))}.\n")
-    if not study.groups:
-        parts.append("There are no finished runs in this folder yet.\n")
+    parts += [f"> {markdown_sentence(notice)}\n" for notice in study.notices]
     for group, drawn in zip(study.groups, study.group_figures, strict=True):
         parts += _markdown_group(group, drawn)
     parts += _markdown_overall(study.overall)
@@ -156,8 +149,8 @@ def _markdown_group(group: Group, drawn: Sequence[Figure]) -> list[str]:
 
 
 def markdown_sentence(sentence: str) -> str:
-    """A sentence of ours, which may hold names from the records."""
-    return markdown(sentence, 1200)
+    """A sentence of ours, which may hold names from the records, at the start too: that makes no list of it."""
+    return re.sub(r"^([-+=]|\d+(?=[.)]))", lambda m: f"&#{ord(m[0][0])};{m[0][1:]}", markdown(sentence, 1200))
 
 
 def _markdown_figure(figure: Figure) -> str:
@@ -217,7 +210,15 @@ def write_index(results: Path) -> None:
 
 
 def _index_row(folder: Path) -> list[str]:
-    with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
+    link = f"[{markdown(folder.name)}]({quote(folder.name)}/report.md)"
+    try:
+        return [link, *_index_cells(folder / "summary.csv")]
+    except (ValueError, KeyError):
+        return [link, *["not readable"] * 4]
+
+
+def _index_cells(summary: Path) -> list[str]:
+    with summary.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     best = [r for r in rows if r["mark"] == "best"]
     wins = "<br>".join(
@@ -225,9 +226,8 @@ def _index_row(folder: Path) -> list[str]:
         for r in best[:8]
     ) + ("<br>..." if len(best) > 8 else "")
     recipes = len({r["recipe"] for r in rows} - {labels.BASELINE})
-    link = f"[{markdown(folder.name)}]({quote(folder.name)}/report.md)"
     settings = {(r["dataset"], r["model"], r["train_size"], r["fingerprint"]) for r in rows}
-    return [link, str(len(settings)), str(recipes), str(sum(int(r["n"]) for r in rows)), wins]
+    return [str(len(settings)), str(recipes), str(sum(int(r["n"]) for r in rows)), wins]
 
 
 def log_table(name: str, groups: Sequence[Group], mode: str, project: str, folder: Path) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.config import canonical_json
 from bench.statistics_ import Array
 
 SPLITS = ("train", "val", "test")
 METRICS = ("loss", "accuracy", "ece", "brier")
+NOT_BUDGET = ("recipe", "seed", "lr", "dataset", "model", "train_size")
+"""Settings that differ within a table. The learning rate may: it can be tuned for each recipe."""
 CURVES = ("train_probe/loss", "val/loss", "train_probe/accuracy", "val/accuracy")
 
 
@@ -32,6 +34,10 @@ class Run:
     model: str
     parameters: int
     seed: int
+    lr: float
+    train_size: int | None
+    budget: str
+    """Every setting that all runs of a table share, as JSON."""
     config: dict[str, Any]
     metrics: dict[str, dict[str, float]]
     gap: dict[str, float]
@@ -64,7 +70,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Loaded:
-    """All runs of a folder, in the order of their ids, and the files that are no records."""
+    """All runs of a folder, in the order of their files, and the files that are no records."""
 
     runs: list[Run]
     unreadable: list[str]
@@ -72,7 +78,8 @@ class Loaded:
 
 def load_runs(folder: Path) -> Loaded:
     """Read every record of a results folder."""
-    runs, unreadable = [], []
+    runs: dict[str, Run] = {}  # a copied file is no second run
+    unreadable = []
     environments: dict[str, dict[str, Any]] = {}  # thousands of records share a few
     for path in sorted((folder / "records").glob("*.json")):
         if path.name.startswith("."):
@@ -81,10 +88,11 @@ def load_runs(folder: Path) -> Loaded:
             content = json.loads(path.read_bytes())
             environment = content.get("environment") or {}
             content["environment"] = environments.setdefault(repr(environment), environment)
-            runs.append(parse(content))
+            run = parse(content)
+            runs.setdefault(run.run_id, run)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             unreadable.append(path.name)
-    return Loaded(runs, unreadable)
+    return Loaded(list(runs.values()), unreadable)
 
 
 def parse(content: dict[str, Any]) -> Run:
@@ -100,6 +108,9 @@ def parse(content: dict[str, Any]) -> Run:
     if status == "ok" and not (numbers and all(map(math.isfinite, numbers))):
         status, error = "diverged", error or "a metric is not a finite number"
     dataset, model, config = content["dataset"], content["model"], dict(content["config"])
+    environment, lr, size = content["environment"], float(config.get("lr") or 0), config.get("train_size")
+    if not (math.isfinite(lr) and isinstance(environment, dict)):
+        raise ValueError("no record")
     return Run(
         run_id=str(content["run_id"]),
         status=status,
@@ -111,6 +122,9 @@ def parse(content: dict[str, Any]) -> Run:
         model=str(model["name"]),
         parameters=int(model.get("parameters", 0)),
         seed=int(config["seed"]),
+        lr=lr,
+        train_size=None if size is None else int(size),
+        budget=canonical_json({k: v for k, v in config.items() if k not in NOT_BUDGET}),
         config=config,
         metrics=metrics if status == "ok" else {},
         gap=gap,
@@ -122,7 +136,7 @@ def parse(content: dict[str, Any]) -> Run:
         weights=weights,
         histogram=_histogram(content.get("weight_histogram") or {}),
         reliability=_reliability(content.get("reliability") or {}),
-        environment=dict(content["environment"]),
+        environment=environment,
     )
 
 
@@ -136,25 +150,12 @@ def _history(rows: list[dict[str, Any]]) -> Array:
 
 
 def _histogram(content: dict[str, Any]) -> tuple[float, Array] | None:
-    counts = np.array(content.get("counts", []), dtype=np.float64)
-    return (float(content["limit"]), counts) if counts.sum() > 0 else None
+    limit, counts = float(content.get("limit", 0)), np.array(content.get("counts", []), dtype=np.float64)
+    return (limit, counts) if 0 < limit < math.inf and 0 < counts.sum() < math.inf else None
 
 
 def _reliability(content: dict[str, Any]) -> Array | None:
     if not content:
         return None
     values = np.array([content[k] for k in ("count", "confidence", "accuracy")], dtype=np.float64)
-    return values if values.ndim == 2 and values[0].sum() > 0 else None
-
-
-def missing(runs: Iterable[Run], expected: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cells that no finished run fills.
-
-    Args:
-        runs: the runs of a folder.
-        expected: one mapping a cell, from settings to the value that the run must have, as
-            `{"recipe": ..., "dataset": ..., "seed": ...}`; `None` stands for a setting that is absent.
-    """
-    keys = sorted({key for cell in expected for key in cell})
-    found = {tuple(repr(run.config.get(k)) for k in keys) for run in runs if run.status in ("ok", "diverged")}
-    return [cell for cell in expected if tuple(repr(cell.get(k)) for k in keys) not in found]
+    return values if values.ndim == 2 and 0 < values[0].sum() < math.inf else None

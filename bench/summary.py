@@ -6,19 +6,17 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bench import labels, statistics_
-from bench.config import canonical_json
+from bench.plan import Condition
 from bench.runs import METRICS, SPLITS, Run
 from bench.statistics_ import ALPHA, Array, Interval
 
-NOT_BUDGET = ("recipe", "seed", "lr", "dataset", "model", "train_size")
-"""Settings that differ within a table. The learning rate may: it can be tuned for each recipe."""
 ENOUGH_DATASETS = 4
 """Fewer are not averaged over."""
 NOTHING = Interval(math.nan, math.nan, math.nan, 0)
@@ -75,6 +73,7 @@ class Row:
 
     recipe: str
     lr: float
+    """NaN where no run tells it."""
     lr_shown: bool
     """Whether the setting holds this recipe at several learning rates."""
     runs: list[Run]
@@ -128,6 +127,8 @@ class Group:
     """Best first; rows without a finished run last."""
     seeds: list[int]
     """Those that every row should have."""
+    stem: str = ""
+    """Its part of the names of figures."""
     split_from: int = 1
     """How many settings share this dataset, network and train size: above 1 the report says why they stand apart."""
 
@@ -164,48 +165,74 @@ class Overall:
 
 
 def setting_of(run: Run) -> Setting:
-    size = run.config.get("train_size")
     return Setting(
         dataset=run.dataset,
         model=run.model,
-        train_size=int(size) if size is not None else 0,
+        train_size=run.train_size or 0,
         fingerprint=run.fingerprint,
         suite=run.suite,
-        budget=canonical_json({k: v for k, v in run.config.items() if k not in NOT_BUDGET}),
+        budget=run.budget,
     )
 
 
-def summarize(runs: Sequence[Run], seeds: Sequence[int] = ()) -> list[Group]:
+def condition_of(run: Run) -> Condition:
+    """A run's condition, in the words of a study file."""
+    return Condition(str(run.config.get("dataset")), str(run.config.get("model")), run.train_size, run.recipe)
+
+
+def summarize(runs: Sequence[Run], seeds: Sequence[int] = (), absent: Sequence[Condition] = ()) -> list[Group]:
     """The tables of a folder's runs.
 
     Args:
         runs: all of them; tuning trials and resamples are left out here.
         seeds: those that every row should have; by default all that the table's runs have.
+        absent: conditions without any run: each is an empty row, if other recipes have a table for it.
     """
     parts: dict[Setting, list[Run]] = defaultdict(list)
     for run in runs:
         if run.final:
             parts[setting_of(run)].append(run)
-    groups = [_group(setting, parts[setting], seeds) for setting in sorted(parts)]
+    groups = [_group(setting, parts[setting], seeds, absent) for setting in sorted(parts)]
     places = [group.setting.place for group in groups]
-    for group in groups:
+    stems = labels.slugs([(dataset, model, size or "all") for dataset, model, size in places])
+    for group, stem in zip(groups, stems, strict=True):
         group.split_from = places.count(group.setting.place)
+        group.stem = stem if group.split_from == 1 else f"{stem}-{labels.digest(repr(group.setting))}"
     return groups
 
 
-def _group(setting: Setting, runs: list[Run], seeds: Sequence[int]) -> Group:
+def without_table(absent: Sequence[Condition], runs: Iterable[Run]) -> list[Condition]:
+    """Those of the absent conditions for which no other recipe has a table either."""
+    places = {condition_of(run).place for run in runs if run.final}
+    return [c for c in absent if c.place not in places]
+
+
+def lacking(groups: Sequence[Group]) -> int:
+    """How many cells of the tables have no finished record: none at all, or one of a run that failed."""
+    return sum(len(row.missing) + len(row.failed) for group in groups for row in group.rows)
+
+
+def _group(setting: Setting, runs: list[Run], seeds: Sequence[int], absent: Sequence[Condition]) -> Group:
     wanted = sorted(set(seeds) or {run.seed for run in runs})
     parts: dict[tuple[str, float], list[Run]] = defaultdict(list)
     for run in runs:
-        parts[run.recipe, float(run.config.get("lr") or 0)].append(run)
+        parts[run.recipe, run.lr].append(run)
+    place = condition_of(runs[0]).place
+    parts |= {(c.recipe, math.nan): [] for c in absent if c.place == place}
     rates: dict[str, int] = defaultdict(int)
     for recipe, _ in parts:
         rates[recipe] += 1
     rows = [_row(recipe, lr, rates[recipe] > 1, found, wanted) for (recipe, lr), found in sorted(parts.items())]
     _compare(rows)
     _mark(rows)
-    rows.sort(key=lambda row: (row.n == 0, -row.test.mean if row.n else 0.0, row.recipe, row.lr))
+    rows.sort(key=_rank)
     return Group(setting, rows, wanted)
+
+
+def _rank(row: Row) -> tuple[bool, float, str, float]:
+    """Best first; what has no test accuracy last."""
+    measured = math.isfinite(row.test.mean)
+    return not measured, -row.test.mean if measured else 0.0, row.recipe, row.lr
 
 
 def _row(recipe: str, lr: float, lr_shown: bool, runs: list[Run], seeds: list[int]) -> Row:

@@ -100,7 +100,7 @@ def _csv_cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.10g}"
-    text = str(value)
+    text = str(value).encode("utf-8", "replace").decode()  # JSON can hold halves of characters, UTF-8 cannot
     # A spreadsheet would run a text that begins like a formula.
     return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
@@ -213,6 +213,7 @@ LATEX = {
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
     "-": r"{-}",
+    "*": r"{*}",  # a line break before it would take it for its own
     "[": r"{[}",
     "]": r"{]}",
     MINUS: r"$-$",
@@ -227,14 +228,15 @@ LATEX = {
 
 def latex(text: str) -> str:
     """Text that pdfLaTeX sets as it stands; a character that its fonts lack is named by its code point."""
-    return "".join(_latex_character(c) for c in labels.visible(text, 160))
+    # Two commas would become one quotation mark.
+    return "".join(_latex_character(c) for c in labels.visible(text, 160)).replace(",,", ",{},{}")
 
 
 def _latex_character(c: str) -> str:
     return LATEX.get(c) or (c if c.isascii() else latex(f"[U+{ord(c):04X}]"))
 
 
-LATEX_COLUMNS = (0, 1, 2, 3, 4, 6, 7, 13)
+LATEX_COLUMNS = [i for i, heading in enumerate(HEADINGS[:9]) if heading != "P(better)"]
 """What fits the width of a page; the rest is in the other files."""
 
 

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench import labels
+from bench.plan import Condition
 from bench.runs import Run
-from bench.statistics_ import ALPHA, seeds_needed
+from bench.statistics_ import ALPHA, DRAWS, EXACT_LIMIT, seeds_needed
 from bench.summary import Group, Row
 from bench.tables import number, plus_minus, span, times
 
 COLUMNS = (
     ("recipe", "What was added to the baseline. ★ has the highest mean test accuracy, ≈ cannot be told from it."),
-    ("strength", "Every argument of the recipe; tuned ones were chosen on validation data."),
+    ("strength", "The recipe's strength, and what else is not its default; tuned ones were chosen on validation data."),
     ("n", "Paired seeds that ended well; diverged, failed and missing ones are counted beside it."),
     ("test accuracy", "Percent of test samples classified rightly: mean and 95 % t interval over seeds."),
     (
@@ -27,7 +28,10 @@ COLUMNS = (
         "P(better)",
         "Probability of improvement: share of seeds in which the recipe beats the baseline, ties counting half.",
     ),
-    ("p (Holm)", "Exact sign-flip test of the paired differences, corrected for the number of recipes."),
+    (
+        "p (Holm)",
+        f"Sign-flip test of the paired differences, exact up to {EXACT_LIMIT} pairs, corrected for the number of recipes.",
+    ),
     ("gap", "Train accuracy minus validation accuracy, in points: what regularization is meant to shrink."),
     ("loss", "Cross-entropy in nats on the test split; lower is better."),
     ("ECE", "Expected calibration error: how far confidence and accuracy lie apart, 0 to 1; lower is better."),
@@ -126,6 +130,25 @@ def _power(group: Group) -> list[str]:
     ]
 
 
+def folder_notices(
+    unreadable: Sequence[str], groups: Sequence[Group], absent: Sequence[Condition], seeds: Sequence[int]
+) -> list[str]:
+    """What keeps the whole report from being complete."""
+    found = []
+    if unreadable:
+        count = f"{len(unreadable)} file{'s' * (len(unreadable) > 1)}"
+        found.append(f"Left out as no whole records: {count} ({_list(sorted(unreadable))}).")
+    if not groups:
+        found.append("There are no finished runs in this folder yet.")
+    if absent:
+        tables = sorted({", ".join(map(str, filter(None, c.place))) for c in absent})
+        found.append(
+            f"{len(absent) * len(seeds)} missing: the study lists {len(absent)} row{'s' * (len(absent) > 1)} of tables "
+            f"of which there is no record yet ({'; '.join(tables)})."
+        )
+    return found
+
+
 def notices(group: Group) -> list[str]:
     """What keeps this table from being complete or comparable."""
     found = []
@@ -148,8 +171,8 @@ def notices(group: Group) -> list[str]:
     return found
 
 
-def _list(seeds: Sequence[int]) -> str:
-    return ", ".join(map(str, seeds[:10])) + (", ..." if len(seeds) > 10 else "")
+def _list(items: Sequence[int | str]) -> str:
+    return ", ".join(map(str, items[:10])) + (", ..." if len(items) > 10 else "")
 
 
 def budget(group: Group) -> str:
@@ -163,7 +186,7 @@ def budget(group: Group) -> str:
         f"split {b['split_seed']}" if b.get("split_seed") else "",
         str(b["precision"]) if b.get("precision", "32-true") != "32-true" else "",
     ]
-    rates = sorted({row.lr for row in group.rows})
+    rates = sorted({row.lr for row in group.rows if math.isfinite(row.lr)})
     parts.append(
         "learning rate " + (f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}") if rates else ""
     )
@@ -184,8 +207,14 @@ def protocol(groups: Sequence[Group], tuning: Mapping[str, Any]) -> list[str]:
         "Test data are measured once, at the end; nothing is chosen on them.",
         "Gap: train accuracy minus validation accuracy, and validation loss minus train loss.",
         "Intervals: Student's t at 95 % over seeds, of values and of paired differences to the baseline.",
-        "Tests: exact two-sided sign-flip permutation test on the paired differences, Holm's correction over the recipes of a "
-        f"table, level {ALPHA:g}" + (f"; n = {', '.join(map(str, counts))}." if counts else "."),
+        "Tests: two-sided sign-flip permutation test on the paired differences, exact"
+        + (
+            f" up to {EXACT_LIMIT} pairs and with {DRAWS:,} random patterns beyond"
+            if max(counts, default=0) > EXACT_LIMIT
+            else ""
+        )
+        + f", Holm's correction over the recipes of a table, level {ALPHA:g}"
+        + (f"; n = {', '.join(map(str, counts))}." if counts else "."),
         "Marks: ★ is the highest mean test accuracy; ≈ are all rows that a paired t test against it, with Holm's "
         "correction, cannot tell from it. Diverged and failed runs are counted, not averaged.",
     ]
@@ -220,14 +249,16 @@ def command(name: str, is_study: bool, groups: Sequence[Group]) -> list[str]:
     report = f"python bench/report.py {folder}"
     if is_study:
         return [f"python bench/study.py {folder}/study.yaml", report]
-    return [*(_run_command(g) for g in groups[:1] if g.rows), report]
+    return [*map(_run_command, groups[:1]), report]
 
 
 def _run_command(group: Group) -> str:
-    row, s = group.rows[0], group.setting
-    settings = {"recipe": row.recipe, "dataset": s.dataset, "model": s.model, "lr": row.lr or None, **group.budget}
-    size = {"train_size": s.train_size or None}
-    flags = [f"--{k} {shlex.quote(str(v))}" for k, v in {**settings, **size}.items() if v is not None]
+    config = next((run.config for row in group.rows for run in row.runs), {})
+    flags = [
+        f"--{k} {shlex.quote(str(v))}"
+        for k, v in sorted(config.items())
+        if k not in ("seed", "recipe_source") and v is not None
+    ]
     return labels.visible(" ".join(["python bench/run.py", *flags, f"--seeds {len(group.seeds)}"]), 600)
 
 

@@ -1,22 +1,26 @@
 """Our loop beside the alternatives, in one run: `python bench/speed.py --data_dir DIR`.
 
-One MNIST epoch of the `mlp` (batches of 128, Adam), each contestant evaluating the validation set once:
+One epoch (batches of 128, Adam, float32), each contestant evaluating the validation set once:
 
 - suite: this project, with its progress bar, the validation set and the train probe;
 - bare: a plain PyTorch loop over tensors that are in memory, standardized beforehand;
-- lightning: the usual script: torchvision's dataset with ToTensor and Normalize, a DataLoader, torchmetrics' accuracy.
+- lightning: the usual script: torchvision's dataset with ToTensor and Normalize, a DataLoader, torchmetrics' accuracy;
+- composer: the same with MosaicML Composer's Trainer, where `--composer` names a Python that has it.
 
 The contestants take turns, so that a machine whose speed drifts slows all of them; ratios are medians over rounds.
+`--study` compares a whole study with running the usual script once per cell, `--augmentations` the augmentations.
 """
 
 from __future__ import annotations
 
-import argparse
+import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
-import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,23 +28,31 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule, Trainer
+import yaml
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
 
+from bench import _everyday_lightning
 from bench._augment_speed import measure_augmentations
+from bench._everyday import BATCH, TASKS
 from bench.config import RunConfig
 from bench.console import ProgressBar
 from bench.module import Classifier
+from bench.parser import WRONG_INPUT, Parser, refuse
 from bench.training import Prepared, make_trainer, prepare, quiet, total_steps
-from datamodules import DataError
 
-BATCH = 128
-MEAN, STD = 0.1307, 0.3081
-"""MNIST's pixel mean and standard deviation, as everybody's script has them."""
+HERE = Path(__file__).resolve().parent
+CELL = {"train_size": 1000, "epochs": 5, "batch_size": 64}
+"""Of the study whose throughput is measured, in the order of the usual script's arguments."""
+CELLS = 24
+IMAGES = {"train": 500, "val": 100, "test": 1}
+"""Images a class of the made-up folder."""
+
+Contestants = dict[str, Callable[[], float]]
 
 
 def suite(prepared: Prepared) -> float:
@@ -55,17 +67,10 @@ def suite(prepared: Prepared) -> float:
     return module.seconds
 
 
-def plain_mlp() -> nn.Module:
-    """The same network without the suite."""
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)
-    )
-
-
-def bare(prepared: Prepared, *, fused: bool) -> float:
+def bare(task: str, prepared: Prepared, *, fused: bool) -> float:
     """Seconds of one epoch of a plain loop over float tensors in memory."""
     (x, y), (val_x, val_y) = (_standardized(prepared, split) for split in ("train", "val"))
-    net = plain_mlp()
+    net = TASKS[task].net()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=fused)
     start = time.perf_counter()
     net.train()
@@ -82,127 +87,171 @@ def bare(prepared: Prepared, *, fused: bool) -> float:
     return time.perf_counter() - start
 
 
-class UsualModule(LightningModule):
-    """What a Lightning tutorial trains."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        from torchmetrics.classification import MulticlassAccuracy
-
-        self.net = plain_mlp()
-        self.accuracy = MulticlassAccuracy(10, average="micro")
-        self.start = self.seconds = 0.0
-
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        loss = F.cross_entropy(self.net(batch[0]), batch[1])
-        self.log("train_loss", loss, prog_bar=True)
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        logits = self.net(batch[0])
-        self.accuracy(logits, batch[1])
-        self.log("val_loss", F.cross_entropy(logits, batch[1]), prog_bar=True)
-        self.log("val_accuracy", self.accuracy, prog_bar=True)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=1e-3)
-
-    def on_train_epoch_start(self) -> None:
-        self.start = time.perf_counter()
-
-    def on_train_epoch_end(self) -> None:
-        self.seconds = time.perf_counter() - self.start
+def _standardized(prepared: Prepared, split: str) -> tuple[Any, Any]:
+    x, y = prepared.data.splits[split]
+    mean, std = (v.view(1, -1, 1, 1) for v in (prepared.data.mean, prepared.data.std))
+    return (x.float() / 255 - mean) / std, y
 
 
-def usual_lightning(data_dir: Path) -> float:
-    """Seconds of one epoch of the usual script."""
-    from torch.utils.data import DataLoader, random_split
-    from torchvision import datasets, transforms
-
-    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
-    whole = datasets.MNIST(str(data_dir), train=True, transform=transform)
-    train, val = random_split(whole, [54_000, 6_000])
-    module = UsualModule()
-    with warnings.catch_warnings(), quiet():
-        warnings.simplefilter("ignore")
-        trainer = Trainer(
-            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False
-        )
-        trainer.fit(module, DataLoader(train, BATCH, shuffle=True), DataLoader(val, BATCH))
-    return module.seconds
+def composer(python: str, task: str, folder: Path) -> float:
+    """Seconds of one epoch of Composer's Trainer, in its own environment."""
+    command = [python, str(HERE / "_everyday_composer.py"), task, str(folder), str(torch.get_num_threads())]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[0])
 
 
-def measure(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def write_images(folder: Path) -> None:
+    """Images of 3x32x32 in 10 classes: smooth colors and some noise."""
+    draw = np.random.default_rng(0)
+    for split, count in IMAGES.items():
+        for name in range(10):
+            (folder / split / str(name)).mkdir(parents=True)
+            for i in range(count):
+                coarse = draw.integers(0, 256, (4, 4, 3)).repeat(8, 0).repeat(8, 1)
+                pixels = np.clip(coarse + draw.normal(0, 10, coarse.shape), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / split / str(name) / f"{i}.png")
+
+
+def contestants(task: str, folder: Path, python: str | None) -> Contestants:
+    """What is compared on a task, as functions that give seconds.
+
+    Raises:
+        DataError: its data are not there.
+    """
+    config = RunConfig(
+        dataset=TASKS[task].dataset, model=TASKS[task].model, epochs=1, batch_size=BATCH, data_dir=str(folder)
+    )
+    config = replace(config, accelerator="cpu", wandb="disabled")
+    prepared = prepare(config)
+
+    def lightning() -> float:
+        with quiet():
+            return _everyday_lightning.last_epoch(task, folder)
+
+    found: Contestants = {
+        "suite": lambda: suite(prepare(config)),
+        "bare PyTorch": lambda: bare(task, prepared, fused=False),
+        "bare PyTorch, fused Adam": lambda: bare(task, prepared, fused=True),
+        "usual Lightning script": lightning,
+    }
+    return found | ({"usual Composer script": lambda: composer(python, task, folder)} if python else {})
+
+
+def measure(found: Contestants, rounds: int) -> dict[str, list[float]]:
     """Seconds of each contestant, round by round, after a round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds: dict[str, list[float]] = {name: [] for name in found}
     for i in range(rounds + 1):
-        for name, run in contestants.items():
+        for name, run in found.items():
             elapsed = run()
             if i > 0:
                 seconds[name].append(elapsed)
     return seconds
 
 
-def show(seconds: dict[str, list[float]]) -> None:
+def study(folder: Path, workers: int) -> float:
+    """Seconds of a whole study of ours."""
+    with tempfile.TemporaryDirectory() as results:
+        matrix = {"recipes": ["none"], "datasets": ["mnist"], "models": ["mlp"], "seeds": list(range(CELLS))}
+        settings = {**CELL, "data_dir": str(folder.absolute()), "accelerator": "cpu", "wandb": "disabled"}
+        content = {**matrix, "train_sizes": [settings.pop("train_size")], **settings}
+        path = Path(results) / "study.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return _seconds([[sys.executable, str(HERE / "study.py"), str(path), "--workers", str(workers)]], 1)
+
+
+def scripts(folder: Path, workers: int) -> float:
+    """Seconds of the usual Lightning script, started once for each cell, as many at a time as the study has workers."""
+    command = [sys.executable, str(HERE / "_everyday_lightning.py"), "mnist", str(folder), *map(str, CELL.values())]
+    return _seconds([[*command, str(seed)] for seed in range(CELLS)], workers)
+
+
+def _seconds(commands: list[list[str]], workers: int) -> float:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run(command: list[str]) -> None:
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(run, commands))
+    return time.perf_counter() - start
+
+
+def table_of(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def compare(console: Console, title: str, seconds: dict[str, list[float]]) -> None:
     """Median seconds, and the suite's time relative to each alternative, round by round."""
-    table = Table(title="One MNIST epoch, mlp, batch 128", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("loop", "seconds", "suite / loop", "min", "max"):
-        table.add_column(heading, justify="left" if heading == "loop" else "right")
+    rows = []
     for name, values in seconds.items():
         ratios = [ours / other for ours, other in zip(seconds["suite"], values, strict=True)]
-        row = (statistics.median(values), statistics.median(ratios), min(ratios), max(ratios))
-        table.add_row(name, *(f"{v:.3f}" for v in row))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {len(seconds['suite'])} rounds")
+        shown = (statistics.median(values), statistics.median(ratios), min(ratios), max(ratios))
+        rows.append((name, *(f"{v:.3f}" for v in shown)))
+    console.print(table_of(title, ("", "seconds", "suite / this", "min", "max"), rows))
+    console.print(
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, {len(seconds['suite'])} rounds", end="\n\n"
+    )
 
 
-def show_augmentations(rounds: int) -> None:
+def show_epochs(console: Console, options: Any) -> None:
+    for task in [options.task] if options.task else TASKS:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(options.data_dir)
+            if task == "images":
+                folder = Path(scratch)
+                write_images(folder)
+            found = contestants(task, folder, options.composer)
+            compare(console, TASKS[task].words, measure(found, options.rounds))
+
+
+def show_study(console: Console, options: Any) -> None:
+    """Runs an hour, of a study and of scripts."""
+    folder, workers = Path(options.data_dir), len(os.sched_getaffinity(0))
+    found: Contestants = {"suite": lambda: study(folder, workers), "usual script": lambda: scripts(folder, workers)}
+    seconds = measure(found, options.rounds)
+    compare(console, f"{CELLS} runs on MNIST, {CELL['train_size']} images, {workers} at a time", seconds)
+    for name, values in seconds.items():
+        console.print(f"{name}: {CELLS * 3600 / statistics.median(values):,.0f} runs an hour")
+
+
+def show_augmentations(console: Console, options: Any) -> None:
     """Milliseconds a batch, on as many threads as torch uses now."""
-    console = Console(highlight=False)
-    title = f"Augmenting a batch, ms, {torch.get_num_threads()} threads"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("recipe", "batch", "suite", "torchvision, per image", "kornia", "loop / suite", "kornia / suite"):
-        table.add_column(heading, justify="left" if heading == "recipe" else "right")
-    for row in measure_augmentations(rounds=rounds):
+    rows = []
+    for row in measure_augmentations(rounds=options.rounds):
         others = [row.torchvision, row.kornia]
-        times = [row.ours, *others]
         ratios = [None if t is None else t / row.ours for t in others]
-        cells = ["-" if v is None else f"{v:.1f}" for v in (*times, *ratios)]
-        table.add_row(row.recipe, "x".join(map(str, row.size)), *cells)
-    console.print(table)
+        values = ("-" if v is None else f"{v:.1f}" for v in (row.ours, *others, *ratios))
+        rows.append((row.recipe, "x".join(map(str, row.size)), *values))
+    headings = ("recipe", "batch", "suite", "torchvision, per image", "kornia", "loop / suite", "kornia / suite")
+    console.print(table_of(f"Augmenting a batch, ms, {torch.get_num_threads()} threads", headings, rows))
+
+
+def make_parser() -> Parser:
+    parser = Parser(prog="speed.py", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data_dir", default="data", help="where MNIST lies or is downloaded to")
+    parser.add_argument("--task", choices=list(TASKS), help="one of the two comparisons of epochs (default: both)")
+    parser.add_argument("--composer", metavar="PYTHON", help="a Python that has mosaicml, to compare with Composer too")
+    parser.add_argument("--study", action="store_true", help="time a study beside the usual script once per cell")
+    parser.add_argument("--augmentations", action="store_true", help="time the augmentations")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table; exit status 2 without MNIST."""
-    parser = argparse.ArgumentParser(prog="speed.py", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data_dir", default="data", help="where MNIST lies or is downloaded to")
-    parser.add_argument("--augmentations", action="store_true", help="time the augmentations instead of an epoch")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
-    options = parser.parse_args(argv)
-    if options.augmentations:
-        show_augmentations(options.rounds)
+    """Print the tables; exit status 2 without MNIST."""
+    with refuse(WRONG_INPUT) as refused:
+        options = make_parser().parse_args(sys.argv[1:] if argv is None else argv)
+        console = Console(highlight=False)
+        show = show_augmentations if options.augmentations else show_study if options.study else show_epochs
+        show(console, options)
         return 0
-    config = RunConfig(dataset="mnist", model="mlp", epochs=1, batch_size=BATCH, data_dir=options.data_dir)
-    config = replace(config, accelerator="cpu", wandb="disabled")
-    try:
-        prepared = prepare(config)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    contestants: dict[str, Callable[[], float]] = {
-        "suite": lambda: suite(prepare(config)),
-        "bare PyTorch": lambda: bare(prepared, fused=False),
-        "bare PyTorch, fused Adam": lambda: bare(prepared, fused=True),
-        "usual Lightning script": lambda: usual_lightning(Path(options.data_dir)),
-    }
-    show(measure(contestants, options.rounds))
-    return 0
-
-
-def _standardized(prepared: Prepared, split: str) -> tuple[Tensor, Any]:
-    x, y = prepared.data.splits[split]
-    return (x.float() / 255 - MEAN) / STD, y
+    return refused.status
 
 
 if __name__ == "__main__":

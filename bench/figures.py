@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,8 @@ class Figure:
     legend: list[tuple[str, str]] = field(default_factory=list)
     """(sample, words)."""
     columns: int = 4
+    data: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
+    """The numbers drawn, for who wants to read them: headings and rows."""
 
     def file(self) -> str:
         """The figure as a file of its own."""
@@ -346,7 +348,18 @@ def strengths(groups: Sequence[Group], runs: Sequence[Run], tuning: Mapping[str,
         "having, if there is one: where the solid line stays above the baseline's dashed one, none helped. Means over folds or "
         "seeds. The axis runs so that stronger regularization is always on the right."
     )
-    return Figure(stem, heading, caption, panels, legend)
+    return Figure(stem, heading, caption, panels, legend, data=(SWEEP_HEADINGS, list(_sweep_rows(sweeps))))
+
+
+SWEEP_HEADINGS = ("technique", "where", "strength", *(f"{name} error, %" for name in LINES), "chosen")
+
+
+def _sweep_rows(sweeps: Iterable[Sweep]) -> Iterator[list[str]]:
+    """A row of numbers for each strength of each sweep."""
+    for sweep in sweeps:
+        for value in sorted({v for points in sweep.lines.values() for v in points}):
+            errors = [number(sweep.lines.get(name, {}).get(value, math.nan)) for name in LINES]
+            yield [sweep.name, sweep.source, f"{value:g}", *errors, "★" if value == sweep.chosen else ""]
 
 
 def _error(run: Run, split: str) -> float:
@@ -496,7 +509,25 @@ def decompositions(entries: Sequence[Mapping[str, Any]]) -> Figure:
         (svg.path([(1, 6), (21, 6)], f"l {c}", dash) + svg.shape(kind, 11, 6, f"m {c}", 3.5), words)
         for (_, c, dash, kind), words in zip(PARTS["squared"], ("expected test error", "bias", "variance"), strict=True)
     ]
-    return Figure(stem, heading, caption, panels, legend)
+    return Figure(stem, heading, caption, panels, legend, data=(PART_HEADINGS, list(_part_rows(swept))))
+
+
+PART_HEADINGS = (
+    *("technique", "where", "strength"),
+    *(
+        f"{kind.replace('zero_one', '0-1 loss')}: {PART_WORDS[part]}"
+        for kind, parts in PARTS.items()
+        for part, *_ in parts
+    ),
+)
+
+
+def _part_rows(swept: Mapping[tuple[str, str, Any, str], Sequence[Mapping[str, Any]]]) -> Iterator[list[str]]:
+    for (dataset, model, size, technique), found in sorted(swept.items(), key=repr):
+        where = f"{dataset}, {model}" + (f", {size}" if size else "")
+        for e in sorted(found, key=lambda e: float(e["strength"])):
+            parts = [(e.get(kind) or {}).get(part, math.nan) for kind, names in PARTS.items() for part, *_ in names]
+            yield [technique, where, f"{e['strength']:g}", *(number(float(v), 4) for v in parts)]
 
 
 def _decomposition_panel(
@@ -534,10 +565,11 @@ SPARSE = 0.1
 def weights(group: Group) -> Figure:
     """Histograms of the weights of recipes that make some exactly zero, beside the baseline's."""
     heading, stem = "Weights: how many are exactly zero", f"weights-{group.stem}"
+    data = (("recipe", "strength", "norm of all weights", "exactly zero, %"), list(map(_weight_row, _finished(group))))
     sparse = [row for row in _finished(group) if not row.is_baseline and row.zeros.mean >= SPARSE]
     sparse = [row for row in sparse if row.runs[0].histogram][:MOST_PANELS]
     if not sparse:
-        return Figure(stem, heading, f"Left out: no recipe made {SPARSE} % of the weights exactly zero.")
+        return Figure(stem, heading, f"Left out: no recipe made {SPARSE} % of the weights exactly zero.", data=data)
     base = next((row for row in group.baselines if row.runs[0].histogram), None)
     rows = [base, *sparse] if base else sparse
     outlines = [_outline(row.runs[0]) for row in rows]
@@ -553,7 +585,12 @@ def weights(group: Group) -> Figure:
         f"{sparse[0].runs[0].seed}, logarithmic share in each of the bins); the gray outline is the baseline's. Weights that are exactly "
         "zero can be removed: their share stands in each title."
     )
-    return Figure(stem, heading, caption, panels)
+    return Figure(stem, heading, caption, panels, data=data)
+
+
+def _weight_row(row: Row) -> list[str]:
+    norm = float(np.mean([run.weights.get("l2_norm", math.nan) for run in row.runs]))
+    return [labels.names(row.recipe), labels.strengths(row.recipe), number(norm), number(row.zeros.mean)]
 
 
 def _outline(run: Run) -> tuple[list[float], list[float]]:
@@ -662,7 +699,13 @@ def pairs(group: Group) -> Figure:
         "leaves out zero; intervals are in the hover text."
     )
     panel = Panel(width, height, svg.text(12, 16, title(group), "t") + "".join(marks), heading)
-    return Figure(stem, heading, caption, [panel], [], 1)
+    rows = [[a, b, number(gain.mean, signed=True), span(gain)] for (a, b), gain in ordered_gains(gains)]
+    return Figure(stem, heading, caption, [panel], [], 1, data=(("a", "b", "gain, points", "95 % interval"), rows))
+
+
+def ordered_gains(gains: Mapping[tuple[str, str], Interval]) -> list[tuple[tuple[str, str], Interval]]:
+    """The largest gain first."""
+    return sorted(gains.items(), key=lambda item: -item[1].mean)
 
 
 def pair_gains(group: Group) -> dict[tuple[str, str], Interval]:

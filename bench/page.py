@@ -284,7 +284,8 @@ def _count_cell(row: Row) -> str:
 
 def _figure(figure: Figure) -> str:
     if not figure.panels:
-        return f'<figure><h3>{text(figure.heading)}</h3><p class="cap">{text(figure.caption, 600)}</p></figure>'
+        caption = f'<p class="cap">{text(figure.caption, 600)}</p>'
+        return f"<figure><h3>{text(figure.heading)}</h3>{caption}{_data(figure)}</figure>"
     legend = "".join(
         f'<span><svg viewBox="0 0 22 12" aria-hidden="true">{sample}</svg>{text(words_)}</span>'
         for sample, words_ in figure.legend
@@ -294,8 +295,19 @@ def _figure(figure: Figure) -> str:
         f'<figure id="{quote(figure.stem)}"><h3>{text(figure.heading)}</h3>'
         + (f'<div class="legend">{legend}</div>' if legend else "")
         + f'<div class="panels{wide}">{"".join(map(svg.inline, figure.panels))}</div>'
-        + f'<figcaption class="cap">{text(figure.caption, 1200)}</figcaption></figure>'
+        + f'<figcaption class="cap">{text(figure.caption, 1200)}</figcaption>{_data(figure)}</figure>'
     )
+
+
+def _data(figure: Figure) -> str:
+    """The numbers of a figure, folded away."""
+    headings, rows = figure.data
+    if not rows:
+        return ""
+    head = "".join(f"<th>{text(name)}</th>" for name in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{text(cell, 120)}</td>' for cell in row)}</tr>" for row in rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<details><summary>The numbers</summary><div class="scroll">{table}</div></details>'
 
 
 def _across(study: Study) -> str:

@@ -155,7 +155,13 @@ def markdown_sentence(sentence: str) -> str:
 
 def _markdown_figure(figure: Figure) -> str:
     image = f"![{markdown(figure.heading)}](figures/{figure.stem}.svg)\n\n" if figure.panels else ""
-    return f"### {markdown(figure.heading)}\n\n{image}{markdown_sentence(figure.caption)}\n"
+    return f"### {markdown(figure.heading)}\n\n{image}{markdown_sentence(figure.caption)}\n{_markdown_data(figure)}"
+
+
+def _markdown_data(figure: Figure) -> str:
+    headings, rows = figure.data
+    table = markdown_table(headings, rows) if rows else ""
+    return f"\n<details><summary>The numbers</summary>\n\n{table}\n</details>\n" if table else ""
 
 
 def _markdown_overall(rows: Sequence[Overall]) -> list[str]:

@@ -43,6 +43,7 @@ from bench.config import RunConfig
 from bench.console import ProgressBar
 from bench.module import Classifier
 from bench.parser import WRONG_INPUT, Parser, refuse
+from bench.record import write_atomically
 from bench.training import Prepared, make_trainer, prepare, quiet, total_steps
 
 HERE = Path(__file__).resolve().parent
@@ -239,6 +240,7 @@ def make_parser() -> Parser:
     parser.add_argument("--composer", metavar="PYTHON", help="a Python that has mosaicml, to compare with Composer too")
     parser.add_argument("--study", action="store_true", help="time a study beside the usual script once per cell")
     parser.add_argument("--augmentations", action="store_true", help="time the augmentations")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep what is printed")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     return parser
 
@@ -247,9 +249,11 @@ def main(argv: list[str] | None = None) -> int:
     """Print the tables; exit status 2 without MNIST."""
     with refuse(WRONG_INPUT) as refused:
         options = make_parser().parse_args(sys.argv[1:] if argv is None else argv)
-        console = Console(highlight=False)
+        console = Console(highlight=False, record=True)
         show = show_augmentations if options.augmentations else show_study if options.study else show_epochs
         show(console, options)
+        if options.save:
+            write_atomically(options.save, console.export_text())
         return 0
     return refused.status
 

@@ -26,10 +26,13 @@ def test_everyday_networks_are_the_suites(task: str) -> None:
     torch.testing.assert_close(ours(x), theirs(x))
 
 
-def test_every_contestant_trains_an_epoch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_contestant_trains_an_epoch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(speed, "IMAGES", {"train": 20, "val": 5, "test": 1})
-    assert speed.main(["--task", "images", "--rounds", "1"]) == 0
+    assert speed.main(["--task", "images", "--rounds", "1", "--save", str(tmp_path / "speed.txt")]) == 0
     out = capsys.readouterr().out
+    assert (tmp_path / "speed.txt").read_text() == out
     assert all(name in out for name in ("suite", "bare PyTorch", "fused Adam", "usual Lightning script"))
 
 

@@ -32,7 +32,7 @@ def test_every_contestant_trains_an_epoch(
     monkeypatch.setattr(speed, "IMAGES", {"train": 20, "val": 5, "test": 1})
     assert speed.main(["--task", "images", "--rounds", "1", "--save", str(tmp_path / "speed.txt")]) == 0
     out = capsys.readouterr().out
-    assert (tmp_path / "speed.txt").read_text() == out
+    assert set((tmp_path / "speed.txt").read_text().splitlines()) <= set(out.splitlines())
     assert all(name in out for name in ("suite", "bare PyTorch", "fused Adam", "usual Lightning script"))
 
 

@@ -26,7 +26,7 @@ def final_conditions(study: Study, tuning: Mapping[str, Any]) -> list[Condition]
 
 
 def _of_row(row: Mapping[str, Any]) -> Condition:
-    return Condition(*(row.get(key) for key in ("dataset", "model", "train_size", "recipe")))
+    return Condition(row["dataset"], row["model"], row["train_size"], row["recipe"])
 
 
 def _as_planned(study: Study, condition: Condition) -> str:

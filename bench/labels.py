@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from bench.runs import LARGEST
 from recipes import Technique, techniques
 
 BASELINE = "none"
 COMBINED, OTHER = "combination", "user"
 """Families of compositions, and of recipes from outside the catalogue."""
-LARGEST = 1e100
-"""A strength beyond that is not drawn."""
 LONGEST_SPEC = 1_000
 """A longer text is shown, but not read as a recipe."""
 

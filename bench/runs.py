@@ -15,6 +15,8 @@ from bench.statistics_ import Array
 
 SPLITS = ("train", "val", "test")
 METRICS = ("loss", "accuracy", "ece", "brier")
+LARGEST = 1e100
+"""A number beyond that counts as infinite: its square, and so a spread, would be."""
 NOT_BUDGET = ("recipe", "seed", "lr", "dataset", "model", "train_size")
 """Settings that differ within a table. The learning rate may: it can be tuned for each recipe."""
 CURVES = ("train_probe/loss", "val/loss", "train_probe/accuracy", "val/accuracy")
@@ -105,7 +107,7 @@ def parse(content: dict[str, Any]) -> Run:
     gap, test_gap, weights = (_floats(content.get(k) or {}) for k in ("gap", "test_gap", "weights"))
     status, error = str(content["status"]), str(content.get("error") or "")
     numbers = [v for group in (*metrics.values(), gap, test_gap) for v in group.values()]
-    if status == "ok" and not (numbers and all(map(math.isfinite, numbers))):
+    if status == "ok" and not (numbers and all(abs(v) <= LARGEST for v in numbers)):
         status, error = "diverged", error or "a metric is not a finite number"
     dataset, model, config = content["dataset"], content["model"], dict(content["config"])
     environment, lr, size = content["environment"], float(config.get("lr") or 0), config.get("train_size")
@@ -145,8 +147,8 @@ def _floats(group: dict[str, Any]) -> dict[str, float]:
 
 
 def _history(rows: list[dict[str, Any]]) -> Array:
-    values = [[row.get(name) for name in CURVES] for row in rows]
-    return np.array(values, dtype=np.float64).reshape(-1, len(CURVES))  # None becomes NaN
+    found = np.array([[row.get(name) for name in CURVES] for row in rows], dtype=np.float64)  # None becomes NaN
+    return np.where(np.abs(found) <= LARGEST, found, np.nan).reshape(-1, len(CURVES))
 
 
 def _histogram(content: dict[str, Any]) -> tuple[float, Array] | None:
@@ -158,4 +160,5 @@ def _reliability(content: dict[str, Any]) -> Array | None:
     if not content:
         return None
     values = np.array([content[k] for k in ("count", "confidence", "accuracy")], dtype=np.float64)
-    return values if values.ndim == 2 and 0 < values[0].sum() < math.inf else None
+    whole = values.ndim == 2 and bool(((values >= 0) & (values <= LARGEST)).all())
+    return values if whole and values[0].sum() > 0 else None

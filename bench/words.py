@@ -104,9 +104,9 @@ def _tied(group: Group) -> list[str]:
     if not others:
         return []
     if not tied:
-        return ["All other rows are distinguishably lower."]
+        return ["A paired t test tells all other rows from it."]
     base = ", the baseline among them" if any(row.is_baseline for row in tied) else ""
-    return [f"{len(tied)} of the other {others} rows cannot be told from it{base}."]
+    return [f"A paired t test cannot tell {len(tied)} of the other {others} rows from it{base}."]
 
 
 def _gap_words(best: Row, group: Group) -> list[str]:

@@ -1,0 +1,481 @@
+"""The report's numbers against SciPy, statsmodels and hand computation; its odd cases, in files and in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import synthetic
+from reading import explained, markdown_tables, page, summary
+from scipy import stats
+
+from bench.report import main
+
+GOLDEN = Path(__file__).parent / "golden"
+"""Three recipes with six seeds each on one dataset, made up by hand, and a tuning trial that is no row."""
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = ("dataset", "model", "recipe", "fingerprint", "suite", "mark")
+"""Columns of summary.csv that hold no numbers."""
+SMOOTHING, DROPOUT = "label_smoothing(epsilon=0.1)", "dropout(p=0.3)"
+
+Report = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def report(capsys: Any) -> Report:
+    """Run the command in this process; returns (exit status, stdout, stderr)."""
+
+    def call(folder: Path, *flags: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main([str(folder), *flags])
+        return (status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def golden(tmp_path: Path, report: Report) -> Path:
+    folder = shutil.copytree(GOLDEN, tmp_path / "golden")
+    assert report(folder)[0] == 0
+    return folder
+
+
+def records(recipe: str) -> list[dict[str, Any]]:
+    """The golden records of a recipe by seed, read without any code of the report."""
+    found = [json.loads(path.read_text()) for path in (GOLDEN / "records").iterdir()]
+    found = [r for r in found if r["recipe"] == recipe and not r["config"].get("trial")]
+    return sorted(found, key=lambda r: r["config"]["seed"])
+
+
+def values(recipe: str, *keys: str) -> np.ndarray:
+    scale = 100 if keys[-1] == "accuracy" else 1
+
+    def number(record: Any) -> float:
+        for key in keys:
+            record = record[key]
+        return float(record)
+
+    return scale * np.array([number(record) for record in records(recipe)])
+
+
+def accuracies(recipe: str) -> np.ndarray:
+    return values(recipe, "metrics", "test", "accuracy")
+
+
+def row_of(folder: Path, recipe: str) -> dict[str, float]:
+    found = next(row for row in summary(folder) if row["recipe"] == recipe)
+    return {k: float(v) for k, v in found.items() if k not in TEXTS and v}
+
+
+# ----------------------------------------------------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("recipe", ["none", SMOOTHING, DROPOUT])
+def test_means_and_intervals_are_scipys(golden: Path, recipe: str) -> None:
+    row = row_of(golden, recipe)
+    assert row["n"] == 6
+    splits = {name: ("metrics", name, "accuracy") for name in ("train", "val", "test")}
+    for name, keys in {**splits, "gap": ("gap", "accuracy")}.items():
+        x = values(recipe, *keys)
+        low, high = stats.t.interval(0.95, 5, x.mean(), max(stats.sem(x), 1e-300))
+        assert [row[name], row[f"{name}_low"], row[f"{name}_high"]] == pytest.approx([x.mean(), low, high]), name
+    for name in ("loss", "ece", "brier"):
+        assert row[name] == pytest.approx(values(recipe, "metrics", "test", name).mean())
+
+
+@pytest.mark.parametrize("recipe", [SMOOTHING, DROPOUT])
+def test_paired_differences_are_scipys(golden: Path, recipe: str) -> None:
+    row, a, b = row_of(golden, recipe), accuracies(recipe), accuracies("none")
+    interval = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert row["difference"] == pytest.approx((a - b).mean())
+    assert [row["difference_low"], row["difference_high"]] == pytest.approx([interval.low, interval.high])
+    gaps = values(recipe, "gap", "accuracy"), values("none", "gap", "accuracy")
+    interval = stats.ttest_rel(*gaps).confidence_interval(0.95)
+    assert [row["gap_change_low"], row["gap_change_high"]] == pytest.approx([interval.low, interval.high])
+    assert row["improvement"] == pytest.approx(np.mean(a > b))
+    assert row["cost"] == pytest.approx(np.median(values(recipe, "seconds") / values("none", "seconds")))
+
+
+def test_p_values_are_scipys_and_statsmodels(golden: Path) -> None:
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    differences = [accuracies(recipe) - accuracies("none") for recipe in (SMOOTHING, DROPOUT)]
+    flips = {"permutation_type": "samples", "n_resamples": np.inf, "vectorized": True}
+    exact = [stats.permutation_test((d,), lambda x, axis: x.mean(axis=axis), **flips).pvalue for d in differences]
+    rows = [row_of(golden, recipe) for recipe in (SMOOTHING, DROPOUT)]
+    assert [row["p"] for row in rows] == pytest.approx(exact)
+    assert [row["p_holm"] for row in rows] == pytest.approx(multitest.multipletests(exact, method="holm")[1])
+
+
+@pytest.mark.parametrize("recipe", [SMOOTHING, DROPOUT])
+def test_smallest_detectable_difference_is_statsmodels(golden: Path, recipe: str) -> None:
+    power = pytest.importorskip("statsmodels.stats.power")
+    effect = power.TTestPower().solve_power(nobs=6, alpha=0.05, power=0.8)
+    spread = (accuracies(recipe) - accuracies("none")).std(ddof=1)
+    assert row_of(golden, recipe)["detectable"] == pytest.approx(effect * spread, rel=1e-4)
+
+
+def test_marks_are_scipys_paired_t_with_statsmodels_holm(golden: Path) -> None:
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    others = [DROPOUT, "none"]
+    p = [stats.ttest_rel(accuracies(SMOOTHING), accuracies(other)).pvalue for other in others]
+    told = multitest.multipletests(p, alpha=0.05, method="holm")[0]
+    marks = {row["recipe"]: row["mark"] for row in summary(golden)}
+    assert marks == {SMOOTHING: "best", **{o: "" if t else "tied" for o, t in zip(others, told, strict=True)}}
+
+
+def test_one_row_by_hand(golden: Path) -> None:
+    """Dropout's differences are 0.5, -0.2, 0.5, 0.2, -0.1, 0.6: mean 0.25, sum of squares about it 0.575, so that
+    sd = 0.3391 and the half-width is 2.5706 * 0.3391 / sqrt(6) = 0.3559. Four of six are positive. Of the 64 sign
+    patterns 12 reach a sum of 1.5, so p = 0.1875, and Holm leaves the larger of two as it is. The ratios of seconds
+    are 1.5, 1.6, 1.2, 1.7, 1.2, 1.75; the median is 1.55. The gap is 98.93 - 95.00."""
+    table = markdown_tables(golden)[0]
+    cells = dict(zip(table[0], next(line for line in table if line[0] == "dropout"), strict=True))
+    assert cells["strength"] == "p=0.3"
+    assert cells["n"] == "6"
+    assert cells["difference to baseline, points"] == r"+0.25 \[−0.11, +0.61\]"
+    assert cells[r"P\(better\)"] == "0.67"
+    assert cells[r"p \(Holm\)"] == "cannot be decided at n=6"
+    assert cells["time"] == "1.55×"
+    assert cells["gap, points"].startswith("+3.93 ±")
+    assert row_of(golden, DROPOUT)["p"] == row_of(golden, DROPOUT)["p_holm"] == 0.1875
+
+
+def test_too_few_seeds_for_two_recipes_are_enough_for_one(golden: Path, report: Report) -> None:
+    explained(golden, "cannot be decided at n=6", "with 2 recipes compared, an exact test needs at least 7 seeds")
+    for path in (golden / "records").iterdir():
+        if json.loads(path.read_text())["recipe"] == DROPOUT:
+            path.unlink()
+    assert report(golden)[0] == 0
+    explained(golden, "That is significant at 0.05 (p = 0.031 after Holm's correction, 1 recipe compared).")
+
+
+def test_html_and_latex_have_the_same_rows(golden: Path) -> None:
+    row = row_of(golden, SMOOTHING)
+    shown = {f"{v:.10g}" for v in (row["test"], row["difference"], row["improvement"], row["cost"])}
+    assert shown <= {cell.get("data-v") for cell in page(golden).all("td")}
+    line = next(line for line in (golden / "table.tex").read_text().splitlines() if "smoothing" in line)
+    assert line == (
+        r"$\star$ label\_smoothing & epsilon=0.1 & 6 & 95.67 $\pm$ 0.38 & +0.58 {[}+0.36, +0.81{]} "
+        r"& cannot be decided at n=6 & +4.53 $\pm$ 0.39 & 1.08$\times$ \\"
+    )
+
+
+def test_means_over_four_datasets(tmp_path: Path, report: Report) -> None:
+    """Oracle: SciPy's trimmed mean, and a stratified bootstrap of it with draws of its own."""
+    rng = np.random.default_rng(3)
+    gains = np.round(rng.normal(1.0, 0.8, (4, 5)), 2)
+    made = []
+    for dataset, row in zip(("digits", "mnist", "kmnist", "letters"), gains, strict=True):
+        for seed, gain in enumerate(row):
+            made.append(synthetic.make("none", seed, accuracy=0.9, dataset=dataset))
+            made.append(synthetic.make(DROPOUT, seed, accuracy=0.9 + gain / 100, dataset=dataset))
+    report(synthetic.write(tmp_path / "three", made[:30]))
+    assert "Over datasets" not in page(tmp_path / "three").words
+    report(synthetic.write(tmp_path / "four", made))
+    assert "Over datasets" in page(tmp_path / "four").words
+    (cells,) = [t for t in markdown_tables(tmp_path / "four") if t[0][-1] == "datasets"]
+    mean, low, high = (float(v) for v in cells[2][3].replace("\\[", "").replace("\\]", "").replace(",", "").split())
+    resampled = [np.concatenate([rng.choice(row, 5) for row in gains]) for _ in range(4000)]
+    ends = np.quantile([stats.trim_mean(x, 0.25) for x in resampled], [0.025, 0.975])
+    assert cells[2][0] == "dropout"
+    assert cells[2][4] == "4"
+    assert mean == pytest.approx(stats.trim_mean(gains.ravel(), 0.25), abs=0.005)
+    assert [low, high] == pytest.approx(ends, abs=0.08)
+
+
+# --------------------------------------------------------------------------------------------------------- odd cases
+
+
+def study(recipes: dict[str, float], seeds: int = 5, **settings: Any) -> list[dict[str, Any]]:
+    made = [
+        synthetic.make(r, seed, gain=gain, epochs=3, **settings) for r, gain in recipes.items() for seed in range(seeds)
+    ]
+    return made
+
+
+BOTH = {"none": 0.0, DROPOUT: 0.01}
+EMPTY = "There are no finished runs in this folder yet."
+SEPARATE = "come from 2 settings, which are never mixed"
+CASES: dict[str, tuple[list[dict[str, Any]], list[int], list[str]]] = {
+    # name: records, rows of each table, sentences
+    "no records": ([], [], [EMPTY]),
+    "only a trial": (study({"none": 0.0}, 1, trial=True), [], [EMPTY]),
+    "one seed": (
+        study(BOTH, 1),
+        [2],
+        ["with one seed, which leaves its spread unknown", "cannot be decided at n=1", "cannot tell 1 of the other 1"],
+    ),
+    "one recipe": (study({"none": 0.0}), [1], ["There is no other recipe beside it."]),
+    "no baseline": (
+        study({DROPOUT: 0.01, SMOOTHING: 0.0}),
+        [2],
+        ["There is no baseline of this setting, so no differences can be given."],
+    ),
+    "all diverged": (
+        study(BOTH, status="diverged"),
+        [2],
+        [
+            "No run of this setting ended well, so there is nothing to compare.",
+            "10 diverged (dropout(p=0.3): seeds 0, 1",
+        ],
+    ),
+    "all failed": (study(BOTH, status="failed"), [2], ["No run of this setting ended well", "10 failed"]),
+    "the baseline diverged": (
+        [*study({"none": 0.0}, status="diverged"), *study({DROPOUT: 0.01})],
+        [2],
+        ["There is no baseline of this setting", "5 diverged (none: seeds 0, 1, 2, 3, 4)"],
+    ),
+    "zero variance": (
+        [synthetic.make(r, s, accuracy=a) for r, a in (("none", 0.9), (DROPOUT, 0.95)) for s in range(6)],
+        [2],
+        ["95.00 ± 0.00 % over 6 seeds, +5.00 points", "interval [+5.00, +5.00]", "p = 0.031"],
+    ),
+    "nothing differs": (
+        [synthetic.make(r, s, accuracy=0.9) for r in ("none", DROPOUT) for s in range(6)],
+        [2],
+        ["The baseline (no regularization) has the highest mean", "No recipe has a higher mean."],
+    ),
+    "sixty recipes": (
+        study({"none": 0.0, **{f"dropout(p={i / 100})": i / 5000 for i in range(1, 60)}}, 3),
+        [60],
+        ["cannot be decided at n=3", "Shown are the 24 recipes of highest test accuracy, of 59."],
+    ),
+    "a thousand seeds": (
+        study(BOTH, 1000),
+        [2],
+        ["over 1000 seeds", "exact up to 30 pairs and with 9,999 random patterns beyond", "p < 0.001"],
+    ),
+    "two fingerprints": (
+        study(BOTH) + study(BOTH, fingerprint="e" * 64),
+        [2, 2],
+        [SEPARATE, "fingerprint eeeeeeeeeee…"],
+    ),
+    "two suites": (study(BOTH) + study(BOTH, suite="0.2.0"), [2, 2], [SEPARATE, "suite 0.1.0", "suite 0.2.0"]),
+    "two budgets": (study(BOTH) + study(BOTH, batch_size=64), [2, 2], [SEPARATE, "batches of 64", "batches of 32"]),
+    "two machines": (
+        study({"none": 0.0}) + study({DROPOUT: 0.01}, device="b"),
+        [2],
+        ["more than one kind of hardware"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_odd_cases_are_rendered_and_explained(tmp_path: Path, report: Report, case: str) -> None:
+    made, rows, sentences = CASES[case]
+    status, out, err = report(synthetic.write(tmp_path / "study", made))
+    assert (status, err) == (0, "10 cells have no finished record\n" if case == "all failed" else "")
+    assert out.startswith(f"{len(made):,} records: ")
+    explained(tmp_path / "study", *sentences)
+    shown = [table for table in markdown_tables(tmp_path / "study") if r"p \(Holm\)" in table[0]]
+    assert [len(table) - 2 for table in shown] == rows
+    assert len(summary(tmp_path / "study")) == sum(rows)
+    text = (tmp_path / "study" / "report.html").read_text() + (tmp_path / "study" / "report.md").read_text()
+    assert not [word for word in (">nan", "nan ", "inf ", "None<", "NaN") if word in text]
+
+
+def test_settings_never_share_a_row(tmp_path: Path, report: Report) -> None:
+    made = study(BOTH, 6) + [r for r in study(BOTH, 9, fingerprint="e" * 64) if r["config"]["seed"] >= 6]
+    report(synthetic.write(tmp_path, made))
+    for row in summary(tmp_path):
+        assert (row["fingerprint"][0], row["n"]) in {("f", "6"), ("e", "3")}
+    names = [path.name for path in (tmp_path / "figures").iterdir()]
+    assert len([name for name in names if name.startswith("forest-digits-mlp-all-")]) == 2
+
+
+def test_a_metric_that_is_not_finite_counts_as_diverged(tmp_path: Path, report: Report) -> None:
+    made = study(BOTH)
+    made[7]["metrics"]["test"]["loss"] = float("nan")
+    report(synthetic.write(tmp_path, made))
+    explained(tmp_path, "1 diverged (dropout(p=0.3): seed 2). Means are over the seeds that ended well.")
+    assert [(row["recipe"], row["n"], row["diverged"]) for row in summary(tmp_path)] == [
+        (DROPOUT, "4", "1"),
+        ("none", "5", "0"),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"run_id": 1}', b"\xff\xfe\x00", b"[" * 100_000])
+def test_damaged_record(tmp_path: Path, report: Report, content: bytes) -> None:
+    synthetic.write(tmp_path, study(BOTH))
+    (tmp_path / "records" / "damaged.json").write_bytes(content)
+    assert report(tmp_path, "--fail_on_missing")[0] == 0
+    explained(tmp_path, "Left out as no whole records: 1 file (damaged.json).")
+
+
+@pytest.mark.parametrize(
+    "junk", [None, "x", [], {}, float("nan"), float("inf"), -1, 10**400, 1e308, "\ud800", "\0", [1]]
+)
+def test_no_wrong_value_anywhere_in_a_record_stops_the_report(tmp_path: Path, report: Report, junk: Any) -> None:
+    """One copy of a record for each of its values, which is replaced."""
+
+    def spoiled(value: Any) -> list[Any]:
+        if isinstance(value, dict):
+            return [junk, *({**value, k: v} for k in value for v in spoiled(value[k]))]
+        return [junk, *([v, *value[1:]] for v in spoiled(value[0]))] if isinstance(value, list) else [junk]
+
+    synthetic.write(tmp_path, study(BOTH, 2))
+    for i, content in enumerate(spoiled(synthetic.make(SMOOTHING, 1, epochs=2))):
+        if isinstance(content, dict):
+            content = {"run_id": str(i), **content} if content.get("run_id") != junk else content
+        (tmp_path / "records" / f"spoiled-{i}.json").write_text(json.dumps(content))
+    assert report(tmp_path)[0] == 0
+    assert {"none", DROPOUT} <= {row["recipe"] for row in summary(tmp_path)}
+
+
+# ----------------------------------------------------------------------------------------------------- missing cells
+
+
+PLAN = "recipes: [none, 'dropout(p=0.3)']\nseeds: [0, 1, 2]\nepochs: 3\n"
+
+
+def three(*recipes: str, **settings: Any) -> list[dict[str, Any]]:
+    return study(dict.fromkeys(recipes, 0.0), 3, **settings)
+
+
+@pytest.mark.parametrize(
+    ("made", "plan", "missing", "sentences"),
+    [
+        (three("none", DROPOUT), PLAN, 0, []),
+        (three("none", DROPOUT)[:-1], PLAN, 1, ["1 missing (dropout(p=0.3): seed 2)"]),
+        (three("none"), PLAN, 3, ["3 missing (dropout(p=0.3): seeds 0, 1, 2)"]),
+        (
+            [],
+            PLAN,
+            6,
+            [EMPTY, "6 missing: the study lists 2 rows of tables of which there is no record yet (digits, mlp)"],
+        ),
+        (three("none", DROPOUT), PLAN + "models: [mlp, cnn]\n", 6, ["6 missing", "(digits, cnn)"]),
+        (three("none", DROPOUT), PLAN + "train_sizes: [null, 300]\n", 6, ["6 missing", "(digits, mlp, 300)"]),
+        ([*three("none"), *three(DROPOUT, status="failed")], PLAN, 3, ["3 failed"]),
+        ([*three("none"), *three(DROPOUT, status="diverged")], PLAN, 0, ["3 diverged"]),
+        # A study without seeds takes five; a folder without a study knows those of its records.
+        (three("none", DROPOUT), PLAN.replace("seeds: [0, 1, 2]\n", ""), 4, ["4 missing"]),
+        (three("none", DROPOUT)[:-1], "", 1, ["1 missing"]),
+        # What does not fit the data or the network is not missing: no flips of digits, no branches in this network.
+        (three("none", DROPOUT), PLAN.replace("]\n", ", hflip, stochastic_depth]\n", 1), 0, []),
+    ],
+)
+def test_missing_cells(
+    tmp_path: Path, report: Report, made: list[Any], plan: str, missing: int, sentences: list[str]
+) -> None:
+    folder = synthetic.write(tmp_path / "study", made, **({"study": plan} if plan else {}))
+    for flags, expected in ((), 0), (("--fail_on_missing",), 1 if missing else 0):
+        status, _, err = report(folder, *flags)
+        assert status == expected
+        assert err == (f"{missing} cells have no finished record\n" if missing else "")
+    explained(folder, *sentences)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "missing"),
+    [({"recipe": DROPOUT, "lr": 0.001}, 0), ({"recipe": "dropout(p=0.5)", "lr": 0.001}, 3), (None, 0)],
+)
+def test_missing_cells_of_a_tuned_study(tmp_path: Path, report: Report, chosen: Any, missing: int) -> None:
+    """The strength that was chosen counts; while none is, any."""
+    plan = "recipes: [none, dropout]\nseeds: [0, 1, 2]\nepochs: 3\ntune: {trials: 3}\n"
+    row = {"dataset": "digits", "model": "mlp", "train_size": None, "recipe": "dropout", "chosen": chosen, "trials": []}
+    synthetic.write(tmp_path, three("none", DROPOUT), study=plan, tuning={"rule": {}, "conditions": [row]})
+    status, _, err = report(tmp_path, "--fail_on_missing")
+    assert status == (1 if missing else 0)
+    assert err == (f"{missing} cells have no finished record\n" if missing else "")
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"study": "seeds: [0"}, "study.yaml"),
+        ({"study": "recipes: [nonne]"}, "nonne"),
+        ({"tuning": "{"}, "tuning.json is not JSON"),
+        ({"decomposition": "{}"}, "decomposition.json: expected a JSON list"),
+    ],
+)
+def test_wrong_files_are_refused_in_one_line(tmp_path: Path, report: Report, files: dict[str, str], words: str) -> None:
+    status, out, err = report(synthetic.write(tmp_path, study(BOTH, 1), **files))
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_a_folder_without_records_is_refused(tmp_path: Path, report: Report) -> None:
+    status, _, err = report(tmp_path / "nowhere")
+    assert status == 2
+    assert err.count("\n") == 1
+
+
+# ----------------------------------------------------------------------------------------------------- a pure function
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != "records"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever the order in which they were written, their dates, the locale, the time zone and Python's hash seed."""
+    tuning, trials = synthetic.tuning()
+    made = synthetic.study(range(3), (None, 200)) + trials
+    commands = []
+    for seed, order in (("1", made), ("2", made[::-1])):
+        folder = tmp_path / seed / "study"
+        synthetic.write(folder, order, tuning=tuning, decomposition=synthetic.decomposition())
+        for i, path in enumerate(sorted((folder / "records").iterdir())):
+            os.utime(path, (i * int(seed), i * int(seed)))
+        other = {"LC_ALL": "C", "TZ": "UTC"} if seed == "1" else {"LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Tokyo"}
+        command = [sys.executable, str(ROOT / "bench" / "report.py"), str(folder)]
+        environment = {**os.environ, "PYTHONHASHSEED": seed, **other}
+        commands.append(subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL))
+    assert [command.wait(120) for command in commands] == [0, 0]
+    first, second = (contents(tmp_path / seed / "study") for seed in "12")
+    assert first == second
+    assert {"report.html", "report.md", "runs.csv", "summary.csv", "table.tex"} <= first.keys()
+    assert main([str(tmp_path / "1" / "study")]) == 0
+    assert contents(tmp_path / "1" / "study") == first
+
+
+def test_figures_of_an_earlier_report_go(golden: Path, report: Report) -> None:
+    (golden / "figures" / "old.svg").write_text("")
+    report(golden)
+    assert "old.svg" not in contents(golden)
+
+
+def test_every_figure_of_a_full_study_is_drawn(tmp_path: Path, report: Report) -> None:
+    tuning, trials = synthetic.tuning()
+    made = synthetic.study(range(3), (None, 200)) + trials
+    report(synthetic.write(tmp_path, made, tuning=tuning, decomposition=synthetic.decomposition()))
+    kinds = {path.name.split("-")[0].removesuffix(".svg") for path in (tmp_path / "figures").iterdir()}
+    assert kinds == {"forest", "gap", "curves", "reliability", "weights", "pairs", "strength", "bias", "sizes"}
+    assert "Left out:" not in page(tmp_path).words
+
+
+# ------------------------------------------------------------------------------------------------------------- index
+
+
+def test_index_over_all_studies(tmp_path: Path, report: Report) -> None:
+    results = tmp_path / "results"
+    for name in ("one", "two|x"):
+        report(synthetic.write(results / name, study(BOTH), study=PLAN))
+    synthetic.write(results / "runs", study(BOTH))  # no study
+    (results / "odd").mkdir()
+    (results / "odd" / "study.yaml").write_text(PLAN)
+    (results / "odd" / "summary.csv").write_text("an,older,table\n1,2,3\n")
+    report(results / "one")
+    lines = [line for line in (results / "README.md").read_text().splitlines() if line.startswith("| [")]
+    assert [line.split("]")[0] for line in lines] == ["| [odd", "| [one", r"| [two\|x"]
+    assert "not readable" in lines[0]
+    assert "(one/report.md) | 1 | 1 | 10 | digits, mlp: `dropout(p=0.3)` " in lines[1]
+
+
+def test_an_index_that_a_person_wrote_stays(tmp_path: Path, report: Report) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "README.md").write_text("mine")
+    report(synthetic.write(tmp_path / "results" / "one", study(BOTH), study=PLAN))
+    assert (tmp_path / "results" / "README.md").read_text() == "mine"

@@ -228,7 +228,7 @@ def _index_cells(summary: Path) -> list[str]:
         rows = list(csv.DictReader(file))
     best = [r for r in rows if r["mark"] == "best"]
     wins = "<br>".join(
-        f"{markdown(r['dataset'])}, {markdown(r['model'])}: {code(r['recipe'])} {float(r['test']):.2f} %"
+        f"{markdown(r['dataset'])}, {markdown(r['model'])}: {code(labels.short(r['recipe'], 60))} {float(r['test']):.2f} %"
         for r in best[:8]
     ) + ("<br>..." if len(best) > 8 else "")
     recipes = len({r["recipe"] for r in rows} - {labels.BASELINE})

@@ -138,15 +138,13 @@ def contestants(task: str, folder: Path, python: str | None) -> Contestants:
     return found | ({"usual Composer script": lambda: composer(python, task, folder)} if python else {})
 
 
-def measure(found: Contestants, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contestant, round by round, after a round that does not count."""
+def measure(found: Contestants, rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
+    """Seconds of each contestant, round by round, after those that do not count."""
     seconds: dict[str, list[float]] = {name: [] for name in found}
-    for i in range(rounds + 1):
+    for _ in range(warm_up + rounds):
         for name, run in found.items():
-            elapsed = run()
-            if i > 0:
-                seconds[name].append(elapsed)
-    return seconds
+            seconds[name].append(run())
+    return {name: values[warm_up:] for name, values in seconds.items()}
 
 
 def study(folder: Path, workers: int) -> float:
@@ -215,7 +213,7 @@ def show_study(console: Console, options: Any) -> None:
     """Runs an hour, of a study and of scripts."""
     folder, workers = Path(options.data_dir), len(os.sched_getaffinity(0))
     found: Contestants = {"suite": lambda: study(folder, workers), "usual script": lambda: scripts(folder, workers)}
-    seconds = measure(found, options.rounds)
+    seconds = measure(found, options.rounds, warm_up=0)  # processes that start anew do not warm up
     compare(console, f"{CELLS} runs on MNIST, {CELL['train_size']} images, {workers} at a time", seconds)
     for name, values in seconds.items():
         console.print(f"{name}: {CELLS * 3600 / statistics.median(values):,.0f} runs an hour")

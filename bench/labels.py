@@ -63,6 +63,7 @@ def terms(spec: str) -> tuple[Term, ...]:
 
     Nothing is imported or run: a record's text is data.
     """
+    unread = (Term(spec or "(no name)"),)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Python about the text: nobody wrote it as code
@@ -71,9 +72,9 @@ def terms(spec: str) -> tuple[Term, ...]:
         while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add):
             nodes.append(tree.right)
             tree = tree.left
-        return tuple(_term(node) for node in ([tree] if tree else []) + nodes[::-1]) or (Term(spec),)
+        return tuple(_term(node) for node in ([tree] if tree else []) + nodes[::-1]) or unread
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return (Term(spec),)
+        return unread
 
 
 def _term(node: ast.expr) -> Term:

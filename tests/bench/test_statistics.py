@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -94,6 +95,15 @@ def test_many_pairs_are_drawn_and_agree_with_the_exact_p() -> None:
     assert s.sign_flip(more) == pytest.approx(s.paired_t(more), rel=0.15)
     assert s.sign_flip(more) == s.sign_flip(more)
     assert s.sign_flip(np.ones(1000)) == s.smallest_p(1000) == 1e-4
+
+
+def test_many_pairs_take_little_memory() -> None:
+    """All patterns at once would take 400 MB."""
+    tracemalloc.start()
+    s.sign_flip(sample(5000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
 
 
 @pytest.mark.parametrize(("comparisons", "n"), [(1, 6), (2, 7), (12, 9), (60, 12)])

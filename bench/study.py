@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,12 @@ def wanted(study: Study, condition: Condition, book: Book) -> list[RunConfig]:
     return list({key(c): c for c in configs}.values())
 
 
+def finished(study: Study, book: Book) -> dict[str, Record]:
+    """The records of the study's own cells; the folder may hold others, of earlier settings."""
+    keys = {key(c) for condition in study.conditions() for c in wanted(study, condition, book)}
+    return {k: book.records[k] for k in sorted(keys) if k in book.records}
+
+
 def expected_total(study: Study) -> int:
     """How many cells the study has when it is done."""
     total = 0
@@ -133,22 +139,26 @@ def run(study: Study, engine: engines.Engine, book: Book, display: Display, only
     """Submit what is missing, and whatever its results make possible, until nothing is left."""
     owners: dict[str, Condition] = {}
     waiting: set[str] = set()
+    done: dict[str, Record] = {}
 
     def submit(condition: Condition) -> None:
-        fresh = [c for c in wanted(study, condition, book) if book.find(c) is None and key(c) not in owners]
-        owners.update({key(c): condition for c in fresh})
-        waiting.update(map(key, fresh))
-        engine.submit(fresh)
+        named = {key(c): c for c in wanted(study, condition, book)}
+        done.update({k: book.records[k] for k in named if k in book.records})
+        fresh = {k: c for k, c in named.items() if k not in done and k not in owners}
+        owners.update(dict.fromkeys(fresh, condition))
+        waiting.update(fresh)
+        engine.submit(list(fresh.values()))
 
     for condition in study.conditions():
         if only in (None, condition.recipe):
             submit(condition)
     while waiting:
-        display.show(book, engine.running())
+        display.show(done, engine.running())
         for outcome in engine.wait(0.5):
-            book.records[key(outcome.config)] = _record_of(outcome, study.folder)
-            waiting.discard(key(outcome.config))
-            submit(owners[key(outcome.config)])
+            ended = key(outcome.config)
+            done[ended] = book.records[ended] = _record_of(outcome, study.folder)
+            waiting.discard(ended)
+            submit(owners[ended])
 
 
 def _record_of(outcome: engines.Outcome, folder: Path) -> Record:
@@ -179,10 +189,10 @@ class Display:
     bar: Progress | None = None
     spoken: float = 0.0
 
-    def show(self, book: Book, running: int) -> None:
-        done = len(book.records)
+    def show(self, records: Mapping[str, Record], running: int) -> None:
+        done = len(records)
         self.first = done if self.first < 0 else self.first
-        bad = sum(r.status != "ok" for r in book.records.values())
+        bad = sum(r.status != "ok" for r in records.values())
         elapsed, gained = time.monotonic() - self.started, done - self.first
         left = _clock(elapsed / gained * max(self.total - done, 0)) if gained else "--:--"
         text = f"{done} of {self.total} cells, {running} running, {bad} failed, {left} left"
@@ -317,6 +327,8 @@ def _main(argv: list[str]) -> int:
         return 0
     if options.only is not None and options.only not in study.recipes:
         raise ConfigError(f"--only {options.only!r} is no recipe of this study; choose from {', '.join(study.recipes)}")
+    if options.only is not None and options.prune:
+        raise ConfigError("--prune needs the whole study: leave out --only")
     check_writable(study.folder)
     show_plan(console, study, book)
     before = len(book.records)
@@ -324,10 +336,10 @@ def _main(argv: list[str]) -> int:
         _run_until_stopped(study, book, console, options)
     finally:
         write_summaries(study, book)
-        console.print(f"{len(book.records)} of {expected_total(study)} cells finished")
+        console.print(f"{len(finished(study, book))} of {expected_total(study)} cells finished")
     if len(book.records) > before:
         mirror_comparison(study)
-    return report_end(study, book, console)
+    return report_end(study, book, console, options.prune)
 
 
 def mirror_comparison(study: Study) -> None:
@@ -366,11 +378,19 @@ def _signals() -> Iterator[None]:
             signal.signal(s, handler)
 
 
-def report_end(study: Study, book: Book, console: Console) -> int:
+def report_end(study: Study, book: Book, console: Console, prune: bool = False) -> int:
     """Say how it went; 1 if any cell did not end well."""
-    states = Counter(r.status for r in book.records.values())
+    own = finished(study, book)
+    states = Counter(r.status for r in own.values())
     console.print(", ".join(f"{n} cells {status}" for status, n in sorted(states.items(), reverse=True)))
-    reasons = Counter(f"{r.status}: {r.error}" for r in book.records.values() if r.status != "ok")
+    others = [r for k, r in book.records.items() if k not in own]
+    if others and prune:
+        for record in others:
+            path_of(study.folder, record.run_id).unlink()
+        console.print(f"{len(others)} records that the study does not name removed")
+    elif others:
+        console.print(f"{len(others)} records that the study does not name stay in its report; --prune removes them")
+    reasons = Counter(f"{r.status}: {r.error}" for r in own.values() if r.status != "ok")
     for reason, n in reasons.most_common(5):
         print(f"{n} cells {reason}", file=sys.stderr)
     bad = sum(reasons.values())
@@ -392,6 +412,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--only", metavar="RECIPE", help="only the conditions of that recipe, as the study names it")
     parser.add_argument("--retry_failed", action="store_true", help="train failed cells again")
+    parser.add_argument("--prune", action="store_true", help="remove records that the study does not name (any more)")
     parser.add_argument("--dry_run", action="store_true", help="show what would be done")
     return parser
 

@@ -171,6 +171,22 @@ def test_the_comparison_is_mirrored_to_wandb_once_at_the_end(tmp_path: Path) -> 
     assert len(list(tmp_path.glob("wandb/*run-*"))) == 4 + 1
 
 
+def test_records_of_earlier_settings_do_not_count_and_can_be_removed(tmp_path: Path, capsys: Any) -> None:
+    text = "recipes: [none]\nseeds: [0, 1]\nepochs: 1\nwandb: disabled\n"
+    assert main([str(write(tmp_path, text)), "--workers", "1"]) == 0
+    path = write(tmp_path, text.replace("[0, 1]", "[1, 2]"))
+    capsys.readouterr()
+    assert main([str(path), "--workers", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "2 of 2 cells finished" in out
+    assert "1 records that the study does not name stay" in out
+    assert len(list((tmp_path / "records").glob("*.json"))) == 3
+    assert main([str(path), "--only", "none", "--prune"]) == 2
+    assert main([str(path), "--workers", "1", "--prune"]) == 0
+    seeds = [json.loads(p.read_text())["config"]["seed"] for p in (tmp_path / "records").glob("*.json")]
+    assert sorted(seeds) == [1, 2]
+
+
 def test_dry_run_writes_nothing(tmp_path: Path, capsys: Any) -> None:
     assert main([str(write(tmp_path)), "--dry_run"]) == 0
     out = capsys.readouterr().out

@@ -263,7 +263,7 @@ def _curve_panel(frame: Frame, row: Row, means: Array, reference: Array | None) 
         marks += [svg.path(_curve(frame, reference, i), "l cs", dash) for i, dash in ((0, "4 3"), (1, ""))]
     train, val = _curve(frame, means, 0), _curve(frame, means, 1)
     marks += [svg.area(val, train, "a c1"), svg.path(train, "l c1", "4 3"), svg.path(val, "l c1")]
-    return frame.panel(labels.short(row.recipe, 32), marks, key_of(row.recipe), row.family)
+    return frame.panel(labels.short(row.recipe, 27), marks, key_of(row.recipe), row.family)
 
 
 def _curve(frame: Frame, means: Array, column: int) -> list[tuple[float, float]]:

@@ -220,7 +220,7 @@ def _row(group: Group, row: Row, axis: svg.Axis, with_forest: bool, zeros: bool)
     color, kind, _ = figures.look(row.family)
     sample = f'<svg viewBox="3 0 15 12" aria-hidden="true">{svg.key_shape(kind, f"m {color}")}</svg>'
     mark = {"best": "star", "tied": "tie"}.get(row.mark)
-    star = f' <span class="{mark}" title="{MARK_WORDS[row.mark]}">{MARKS[row.mark]}</span>' if mark else ""
+    star = f'&nbsp;<span class="{mark}" title="{MARK_WORDS[row.mark]}">{MARKS[row.mark]}</span>' if mark else ""
     name = labels.names(row.recipe) + (f" (lr {row.lr:g})" if row.lr_shown else "")
     strength = labels.strengths(row.recipe)
     first = f"{sample}<b>{text(name, 120)}</b>{star}" + (f"<small>{text(strength, 120)}</small>" if strength else "")

@@ -75,9 +75,14 @@ def key(config: RunConfig) -> str:
 def trials(study: Study, condition: Condition, book: Book) -> list[tuple[Candidate, float]]:
     """The candidates that can be named, each with its score; NaN while runs are missing."""
     scored: list[tuple[Candidate, float]] = []
+    setter = tuning.rate_setter(study, condition)
+    chosen = final_candidate(study, setter, book) if setter else None
+    if setter and chosen is None and not all_failed(study, setter, book):
+        return []
+    lr = chosen.lr if chosen else None
     while True:
         scores = [score for _, score in scored]
-        known = tuning.candidates(study, condition, scores)
+        known = tuning.candidates(study, condition, scores, lr)
         new = [(c, _score(study, condition, c, book)) for c in known[len(scored) :]]
         scored += new
         if not new or any(math.isnan(score) for _, score in scored):
@@ -96,7 +101,12 @@ def final_candidate(study: Study, condition: Condition, book: Book) -> Candidate
     if study.tune is None:
         return Candidate(with_strengths(condition.recipe, {}))
     scored = trials(study, condition, book)
-    return None if any(math.isnan(score) for _, score in scored) else tuning.choose(scored)
+    return None if not scored or any(math.isnan(score) for _, score in scored) else tuning.choose(scored)
+
+
+def all_failed(study: Study, condition: Condition, book: Book) -> bool:
+    """Whether all trials of a condition are done and none of them ended well."""
+    return all(math.isinf(score) for _, score in trials(study, condition, book))
 
 
 def final_configs(study: Study, condition: Condition, candidate: Candidate) -> list[RunConfig]:
@@ -149,16 +159,18 @@ def run(study: Study, engine: engines.Engine, book: Book, display: Display, only
         waiting.update(fresh)
         engine.submit(list(fresh.values()))
 
-    for condition in study.conditions():
-        if only in (None, condition.recipe):
-            submit(condition)
+    chosen = [c for c in study.conditions() if only in (None, c.recipe)]
+    setters = dict.fromkeys(s for c in chosen if study.tune and (s := tuning.rate_setter(study, c)))
+    for condition in dict.fromkeys([*setters, *chosen]):
+        submit(condition)
     while waiting:
         display.show(done, engine.running())
         for outcome in engine.wait(0.5):
             ended = key(outcome.config)
             done[ended] = book.records[ended] = _record_of(outcome, study.folder)
             waiting.discard(ended)
-            submit(owners[ended])
+            for condition in [owners[ended], *(chosen if owners[ended] in setters else [])]:
+                submit(condition)
 
 
 def _record_of(outcome: engines.Outcome, folder: Path) -> Record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from bench.plan import TUNING_SEED, Condition, Study, Tune, free_strengths, grid
 from bench.record import Record
 from recipes import Technique
 
+BASELINE = "none"
 LR_SPAN = 4.0
 """Learning rates are tried from the usual one divided by this to it multiplied by this."""
 
@@ -27,11 +28,29 @@ class Candidate:
     lr: float | None = None
 
 
-def candidates(study: Study, condition: Condition, scores: Sequence[float]) -> list[Candidate]:
+def rate_setter(study: Study, condition: Condition) -> Condition | None:
+    """The condition whose trials choose the learning rate at which this one's strengths are tuned.
+
+    Where only strengths are tuned that is the baseline: it has none, so it spends its trials on the learning rate, and
+    what a strength is compared with then differs in nothing but the recipe.
+    """
+    assert study.tune is not None
+    baseline = replace(condition, recipe=BASELINE)
+    own = study.tune.space != "strength" or not free_strengths(condition.recipe) or BASELINE not in study.recipes
+    return None if own else baseline
+
+
+def candidates(study: Study, condition: Condition, scores: Sequence[float], lr: float | None = None) -> list[Candidate]:
     """The trials that can be named so far, in order: all of them, or with `tpe` one more than there are scores.
 
     The baseline and some recipes have no strength; where only strengths are tuned, their trials are spent on the
     learning rate, so that all have the same budget.
+
+    Args:
+        study: tells the rule.
+        condition: whose strength is tuned.
+        scores: of the trials so far.
+        lr: of all trials, where the rate setter chose it; `None`: the usual one.
     """
     tune = study.tune
     assert tune is not None
@@ -41,8 +60,9 @@ def candidates(study: Study, condition: Condition, scores: Sequence[float]) -> l
         span = np.geomspace(usual / LR_SPAN, usual * LR_SPAN, tune.trials) if tune.trials > 1 else [usual]
         return [Candidate(with_strengths(condition.recipe, {}), float(f"{lr:.6g}")) for lr in span]
     if tune.sampler in (None, "grid") and tune.space == "strength":
-        return [Candidate(with_strengths(condition.recipe, values)) for values in _grid(tune, free)]
-    return _search(tune, condition.recipe, free, usual, scores)
+        return [Candidate(with_strengths(condition.recipe, values), lr) for values in _grid(tune, free)]
+    found = _search(tune, condition.recipe, free, usual, scores)
+    return found if lr is None else [replace(c, lr=lr) for c in found]
 
 
 def trial_configs(study: Study, condition: Condition, candidate: Candidate) -> list[RunConfig]:

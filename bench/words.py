@@ -225,10 +225,12 @@ def _tuning_line(tuning: Mapping[str, Any]) -> str:
     if not rule:
         return "Strengths: each recipe ran as written in the study; none was tuned here."
     folds = f"{rule['folds']}-fold cross-validation" if rule.get("folds") else "the validation split"
+    shared = "; the baseline, which has no strength, tries learning rates, and the best is that of all strengths"
     return labels.visible(
         f"Strengths: {rule.get('trials')} trials for every recipe, the baseline too, over {rule.get('space')}, scored by "
-        f"{rule.get('select')} on {folds}; the chosen one is retrained on fresh seeds.",
-        400,
+        f"{rule.get('select')} on {folds}; the chosen one is retrained on fresh seeds"
+        f"{shared if rule.get('space') == 'strength' else ''}.",
+        500,
     )
 
 

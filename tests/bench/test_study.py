@@ -80,6 +80,9 @@ def test_a_study_holds_every_cell_once(undisturbed: dict[str, Any]) -> None:
     assert len(undisturbed) - 1 == CELLS
     final = [r for name, r in undisturbed.items() if name != "tuning" and not r["config"].get("trial")]
     chosen = {c["recipe"]: c["chosen"] for c in undisturbed["tuning"]["conditions"]}
+    rates = {c["recipe"]: {t["lr"] for t in c["trials"]} for c in undisturbed["tuning"]["conditions"]}
+    assert len(rates["none"]) == 2
+    assert rates["dropout"] == rates["label_smoothing"] == {chosen["none"]["lr"]}
     assert len(final) == 6
     for record in final:
         assert record["config"]["lr"] == chosen[record["recipe"].split("(")[0]]["lr"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -76,7 +77,7 @@ class RunConfig:
     checkpoint: bool = _here("keep a checkpoint, and resume from it", False)
 
     def __post_init__(self) -> None:
-        for name, hint in typing.get_type_hints(type(self)).items():
+        for name, hint in _hints(type(self)).items():
             try:
                 object.__setattr__(self, name, check_type("settings", name, getattr(self, name), hint))
             except RecipeError as error:
@@ -104,6 +105,8 @@ class RunConfig:
         source = {"recipe_source": source_digest(self.recipe)} if ":" in self.recipe else {}
         return {k: v for k, v in {**asdict(self), **source}.items() if k in (*IDENTITY, *source) and v is not None}
 
+
+_hints = functools.cache(typing.get_type_hints)
 
 IDENTITY = tuple(f.name for f in fields(RunConfig) if f.metadata["identity"])
 

@@ -119,6 +119,8 @@ class Study:
     decompose: Decompose | None
     unfit: Mapping[Condition, str] = field(default_factory=dict)
     """Conditions that are left out, with the reason: the recipe does not fit the data or the network."""
+    memo: dict[Any, RunConfig] = field(default_factory=dict, repr=False, compare=False)
+    """Settings made before: a study asks for the same ones after every cell."""
 
     @property
     def name(self) -> str:
@@ -130,17 +132,20 @@ class Study:
 
     def config(self, condition: Condition, recipe: str, seed: int, **changes: Any) -> RunConfig:
         """The resolved settings of one run."""
-        config = RunConfig(
-            recipe=recipe,
-            dataset=condition.dataset,
-            model=condition.model,
-            train_size=condition.train_size,
-            seed=seed,
-            results_dir=str(self.folder),
-            group=self.name,
-            **self.shared,
-        )
-        return replace(config.resolve(), **changes)
+        run = (condition, recipe, seed, *sorted(changes.items()))
+        if run not in self.memo:
+            config = RunConfig(
+                recipe=recipe,
+                dataset=condition.dataset,
+                model=condition.model,
+                train_size=condition.train_size,
+                seed=seed,
+                results_dir=str(self.folder),
+                group=self.name,
+                **self.shared,
+            )
+            self.memo[run] = replace(config.resolve(), **changes)
+        return self.memo[run]
 
 
 def load_study(path: Path) -> Study:

@@ -77,7 +77,7 @@ class RunConfig:
     checkpoint: bool = _here("keep a checkpoint, and resume from it", False)
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
+        for name, hint in _hints().items():
             try:
                 object.__setattr__(self, name, check_type("settings", name, getattr(self, name), hint))
             except RecipeError as error:
@@ -106,7 +106,10 @@ class RunConfig:
         return {k: v for k, v in {**asdict(self), **source}.items() if k in (*IDENTITY, *source) and v is not None}
 
 
-_hints = functools.cache(typing.get_type_hints)
+@functools.cache
+def _hints() -> dict[str, Any]:
+    return typing.get_type_hints(RunConfig)
+
 
 IDENTITY = tuple(f.name for f in fields(RunConfig) if f.metadata["identity"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.config import RunConfig
 from bench.plan import Condition, Study, free_strengths, grid_of, with_strengths
+from bench.record import replace_file
 
 Array = NDArray[np.float64]
 
@@ -75,11 +75,7 @@ def predictions_path(results_dir: Path, run_id: str) -> Path:
 
 def store(path: Path, probabilities: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
     """Write predictions so that a reader sees all of them or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, probabilities=probabilities, labels=labels)
-    part.replace(path)
+    replace_file(path, lambda file: np.savez_compressed(file, probabilities=probabilities, labels=labels))
 
 
 def measure(paths: Sequence[Path]) -> dict[str, dict[str, float]]:

@@ -18,7 +18,7 @@ from recipes._random import own_rows, world
 from recipes._reduce import all_sum
 
 VAL, PROBE = "val", "train_probe"
-CARRIED_OVER = ("history", "seconds", "training_seconds")
+CARRIED_OVER = ("history", "seconds", "cpu_seconds", "training_seconds")
 """What a resumed run takes over from its checkpoint beside weights and optimizer."""
 History = list[dict[str, float]]
 
@@ -44,8 +44,8 @@ class Classifier(LightningModule):
         self.diverged: str | None = None
         self.final: dict[str, Tensor] = {}
         self.predictions: Tensor | None = None
-        self.seconds = self.training_seconds = 0.0
-        self.epoch_start = 0.0
+        self.seconds = self.cpu_seconds = self.training_seconds = 0.0
+        self.epoch_start = self.cpu_start = 0.0
         self.objective = torch.zeros(())
         self.batches = 0
         self.totals: dict[str, Tensor] = {}
@@ -60,7 +60,7 @@ class Classifier(LightningModule):
     # --- training ---------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        self.epoch_start = time.perf_counter()
+        self.epoch_start, self.cpu_start = time.perf_counter(), time.process_time()
         self.objective, self.batches = torch.zeros((), device=self.device), 0
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
@@ -114,6 +114,7 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.seconds += time.perf_counter() - self.epoch_start
+        self.cpu_seconds += time.process_time() - self.cpu_start
         row = self._epoch_row()
         self.history.append(row)
         self.diverged = self._find_divergence(row)

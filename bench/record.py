@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from bench.config import ConfigError, canonical_json
 
@@ -44,6 +45,8 @@ class Record:
     """The epoch of the lowest validation loss."""
     seconds: float
     """Wall time of all epochs with their evaluation."""
+    cpu_seconds: float = 0.0
+    """Processor time of the same, of all threads of the first process; 0 where a GPU computes."""
     images_per_second: float
     """Training samples a second, evaluation not counted."""
     weights: dict[str, float]
@@ -75,12 +78,17 @@ def write(record: Record, results_dir: Path) -> Path:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by way of a temporary one beside it."""
+    """Replace a text file."""
+    replace_file(path, lambda file: file.write(text.encode()))
+
+
+def replace_file(path: Path, write_to: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file by way of one of its own beside it: whoever reads, writes or is killed, the file is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            write_to(file)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
@@ -98,7 +106,7 @@ def load(path: Path) -> Record:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Record(**{f.name: content[f.name] for f in fields(Record)})
+        return Record(**{f.name: content[f.name] for f in fields(Record) if f.name in content})
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a whole record ({type(error).__name__}: {error})") from None
 

@@ -49,6 +49,8 @@ class Run:
     epochs_run: int
     best_epoch: int | None
     seconds: float
+    cpu_seconds: float
+    """0 where it was not measured."""
     weights: dict[str, float]
     histogram: tuple[float, Array] | None
     """Limit and counts."""
@@ -135,6 +137,7 @@ def parse(content: dict[str, Any]) -> Run:
         epochs_run=int(content.get("epochs_run") or 0),
         best_epoch=content.get("best_epoch"),
         seconds=float(content.get("seconds") or 0),
+        cpu_seconds=float(content.get("cpu_seconds") or 0),
         weights=weights,
         histogram=_histogram(content.get("weight_histogram") or {}),
         reliability=_reliability(content.get("reliability") or {}),

@@ -51,7 +51,7 @@ class Comparison:
     p_adjusted: float
     detectable: float
     cost: float
-    """Median ratio of the two runs' seconds."""
+    """Median ratio of the two runs' processor times, or of their wall times on a GPU."""
     gap: Interval
     """Change of the accuracy gap, in points: negative is a smaller gap."""
     floor: float
@@ -316,7 +316,12 @@ def _by_seed(row: Row, base: Row) -> list[tuple[Run, Run]]:
 
 
 def _cost(row: Row, base: Row) -> float:
-    ratios = [a.seconds / b.seconds for a, b in _by_seed(row, base) if a.seconds > 0 and b.seconds > 0]
+    """On a CPU, processor time: it hardly depends on what else the machine does, as wall time does."""
+    pairs = _by_seed(row, base)
+    runs = [run for pair in pairs for run in pair]
+    by_cpu = all(run.cpu_seconds > 0 for run in runs)
+    times = [(a.cpu_seconds, b.cpu_seconds) if by_cpu else (a.seconds, b.seconds) for a, b in pairs]
+    ratios = [a / b for a, b in times if a > 0 and b > 0]
     return statistics.median(ratios) if ratios else math.nan
 
 

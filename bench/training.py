@@ -219,6 +219,7 @@ def record_failure(config: RunConfig, reason: str) -> Record:
         epochs_run=0,
         best_epoch=None,
         seconds=0.0,
+        cpu_seconds=0.0,
         images_per_second=0.0,
         weights={},
         weight_histogram={},
@@ -286,24 +287,14 @@ def _teacher(prepared: Prepared) -> nn.Module:
     teacher = prepare(replace(prepared.config, recipe="none", seed=seed, trial=True))
     path = prepared.results_dir / "teachers" / f"{teacher.run_id}.pt"
     if not path.exists():
-        trained = execute(teacher, [_KeepWeights(path)], force=True)
+        trained = execute(teacher, [], force=True)
         if trained.status != "ok":
-            path.unlink(missing_ok=True)
             raise RuntimeError(f"the teacher {trained.status}: {trained.error}")
-    teacher.net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        if first_process():
+            record.replace_file(path, lambda file: torch.save(teacher.net.state_dict(), file))
+    else:
+        teacher.net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return teacher.net.requires_grad_(False)
-
-
-class _KeepWeights(Callback):
-    """Writes the network's final weights to a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:
-            _AtomicIO().save_checkpoint(pl_module.net.state_dict(), self.path)  # type: ignore[union-attr, operator]
-        trainer.strategy.barrier()
 
 
 class _Mirror(Callback):
@@ -334,17 +325,10 @@ class _Checkpoint(Callback):
 
 
 class _AtomicIO(TorchCheckpointIO):
-    """Writes a checkpoint beside the old one and then renames it: a full disk or a kill leaves the old one whole."""
+    """Saves checkpoints so that a full disk or a kill leaves the old one whole."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        record.replace_file(Path(path), lambda file: torch.save(checkpoint, file))
 
 
 @contextmanager
@@ -407,6 +391,7 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
         epochs_run=len(history),
         best_epoch=int(min(finite, key=lambda row: row["val/loss"])["epoch"]) if finite else None,
         seconds=round(module.seconds, 3),
+        cpu_seconds=round(module.cpu_seconds, 3) if module.device.type == "cpu" else 0.0,
         images_per_second=round(images / module.training_seconds, 1) if module.training_seconds else 0.0,
         weights=measure.weight_summary(trained) if ok else {},
         weight_histogram=measure.weight_histogram(trained) if ok else {},

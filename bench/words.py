@@ -36,7 +36,10 @@ COLUMNS = (
     ("loss", "Cross-entropy in nats on the test split; lower is better."),
     ("ECE", "Expected calibration error: how far confidence and accuracy lie apart, 0 to 1; lower is better."),
     ("Brier", "Squared error of the predicted probabilities, 0 to 2; lower is better."),
-    ("time", "Training time relative to the baseline's, median over paired seeds."),
+    (
+        "time",
+        "Training time relative to the baseline's, median over paired seeds: processor time, or wall time on a GPU.",
+    ),
     ("zeros", "Percent of weights that are exactly zero."),
 )
 

@@ -104,6 +104,20 @@ def test_paired_differences_are_scipys(golden: Path, recipe: str) -> None:
     assert row["cost"] == pytest.approx(np.median(values(recipe, "seconds") / values("none", "seconds")))
 
 
+def test_the_cost_is_of_processor_time_where_every_run_has_it(tmp_path: Path, report: Report) -> None:
+    """By hand: 3 / 2, 4 / 2 and 9 / 3 have the median 2; the wall times, which other work disturbs, the median 1."""
+    times = {"none": (2.0, 2.0, 3.0), "sam(rho=0.05)": (3.0, 4.0, 9.0)}
+    made = [
+        {**synthetic.make(name, i), "seconds": 7.0, "cpu_seconds": t}
+        for name in times
+        for i, t in enumerate(times[name])
+    ]
+    report(synthetic.write(tmp_path, made))
+    assert row_of(tmp_path, "sam(rho=0.05)")["cost"] == 2
+    report(synthetic.write(tmp_path, [{**made[0], "cpu_seconds": 0.0}]))
+    assert row_of(tmp_path, "sam(rho=0.05)")["cost"] == 1
+
+
 def test_p_values_are_scipys_and_statsmodels(golden: Path) -> None:
     multitest = pytest.importorskip("statsmodels.stats.multitest")
     differences = [accuracies(recipe) - accuracies("none") for recipe in (SMOOTHING, DROPOUT)]

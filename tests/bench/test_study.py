@@ -31,7 +31,7 @@ accelerator: cpu
 tune: {trials: 2, folds: 2}
 """
 CELLS = 3 * (2 * 2 + 2)
-TIMES = ("seconds", "images_per_second", "created", "environment")
+TIMES = ("seconds", "cpu_seconds", "images_per_second", "created", "environment")
 
 
 def write(folder: Path, text: str = STUDY) -> Path:

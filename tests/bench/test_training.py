@@ -25,7 +25,7 @@ from datamodules import epoch_order
 
 ROOT = Path(__file__).resolve().parents[2]
 Make = Callable[..., RunConfig]
-TIMES = ("seconds", "images_per_second", "created")
+TIMES = ("seconds", "cpu_seconds", "images_per_second", "created")
 
 
 def numbers(result: Record) -> dict[str, Any]:

@@ -47,7 +47,7 @@ FAMILIES = {
 }
 NETS = ("linear", "mlp(width=8)", "cnn(width=4)", "resnet9(width=4)", "resnet18(width=4)")
 PARTNERS = ("label_smoothing", "dropout", "mixup")
-TIMES = ("seconds", "images_per_second", "created")
+TIMES = ("seconds", "cpu_seconds", "images_per_second", "created")
 # Where the strongest value of the grid would not act within a few steps, or alike whatever state is lost: a level among
 # the losses of halves of these batches, and a draw between checkpoints.
 ACTING = {"flooding": "flooding(b=1.475)", "lookahead": "lookahead(alpha=0.1, k=3)"}

@@ -37,6 +37,7 @@ from datamodules import DataModule
 from recipes import Recipe, Task, build, weights
 
 ROOT = Path(__file__).resolve().parent.parent
+CODE = ("bench", "recipes", "datamodules")
 TEACHER_SEED = 2_000_000
 """Added to a run's seed for its teacher's: no study's seed and no tuning seed reaches it."""
 # Lightning asks torch to look for GPUs by way of NVML; torch's optimizers do so each step, which costs 40 us where
@@ -452,10 +453,11 @@ def _processor() -> str:
 
 @functools.cache
 def _git() -> str | None:
-    """The suite's commit, with `+` where tracked files differ from it."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    """The suite's commit, with `+` where code that decides the numbers differs from it: results do not."""
+    git = ["git", "-C", str(ROOT)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, timeout=5, check=True)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *CODE], capture_output=True, timeout=5)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return commit.stdout.decode().strip() + ("+" if changed.returncode else "")

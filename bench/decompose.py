@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,18 @@ def predictions_path(results_dir: Path, run_id: str) -> Path:
 def store(path: Path, probabilities: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
     """Write predictions so that a reader sees all of them or nothing."""
     replace_file(path, lambda file: np.savez_compressed(file, probabilities=probabilities, labels=labels))
+
+
+def load_rows(folder: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The rows of a study's decomposition.json by PLACE; none if there is no such file."""
+    try:
+        rows = json.loads((folder / "decomposition.json").read_text(encoding="utf-8"))
+        return {tuple(row[name] for name in PLACE): row for row in rows}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+PLACE = ("dataset", "model", "train_size", "recipe")
 
 
 def measure(paths: Sequence[Path]) -> dict[str, dict[str, float]]:

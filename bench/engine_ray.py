@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +14,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 import ray
 import torch
 
-from bench.config import RunConfig
-from bench.engines import LOST_TRIES, Outcome, run_cell
+from bench.config import ConfigError, RunConfig
+from bench.engines import LOST_TRIES, Outcome, elsewhere, run_cell
 
 
 class Ray:
@@ -26,14 +28,20 @@ class Ray:
     """
 
     def __init__(self, workers: int | None, threads: int, gpus: float = 0.0) -> None:
-        local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers, "include_dashboard": False}
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+        address = os.environ.get("RAY_ADDRESS")
+        local: dict[str, Any] = {} if address else {"num_cpus": workers, "include_dashboard": False}
+        try:
+            _reach(address)
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+        except (OSError, ValueError, RuntimeError) as error:
+            text = str(error).splitlines()[0]
+            raise ConfigError(f"engine ray: no cluster at {address or 'this machine'}: {text}") from None
         self.threads = threads
         self.task: Any = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=LOST_TRIES)(_task)
         self.cells: dict[Any, RunConfig] = {}
 
     def submit(self, configs: Sequence[RunConfig]) -> None:
-        self.cells.update({self.task.remote(config, self.threads): config for config in configs})
+        self.cells.update({self.task.remote(elsewhere(config), self.threads): config for config in configs})
 
     def wait(self, seconds: float) -> list[Outcome]:
         done, _ = ray.wait(list(self.cells), num_returns=1, timeout=seconds)
@@ -54,6 +62,13 @@ class Ray:
             return outcome
         except ray.exceptions.RayError as error:
             return Outcome(config, "failed", None, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+
+
+def _reach(address: str | None) -> None:
+    """Knock before Ray does, which tries for minutes. Raises OSError."""
+    found = re.fullmatch(r"(?:ray://)?([^/:]+):(\d+)", address or "")
+    if found:
+        socket.create_connection((found[1], int(found[2])), timeout=5).close()
 
 
 def _task(config: RunConfig, threads: int) -> Outcome:

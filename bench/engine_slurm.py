@@ -12,7 +12,15 @@ import submitit
 import torch
 
 from bench.config import ConfigError, RunConfig
-from bench.engines import LOST_TRIES, Outcome, run_cell
+from bench.engines import LOST_TRIES, Outcome, elsewhere, finished, run_cell
+
+CELLS = 20
+"""Cells of a job at most: few enough to deal out evenly, enough to pay for the start of its process."""
+MAX_JOBS = 1000
+"""Of an array: Slurm's usual MaxArraySize."""
+MINUTES = 240
+"""Of a job, unless `--slurm timeout_min=` says otherwise; a job that reaches it is requeued."""
+REQUEUES = 100
 
 
 class Cells:
@@ -43,12 +51,14 @@ class Slurm:
 
     def __init__(self, workers: int, threads: int, folder: Path, gpus: float = 0.0, **settings: Any) -> None:
         wanted = {"gpus_per_node": math.ceil(gpus)} if gpus else {}
-        self.executor = submitit.AutoExecutor(folder=folder, cluster="slurm")
-        own = {"name": "regularization-bench", "cpus_per_task": threads, "slurm_array_parallelism": workers, **wanted}
+        own = {"name": "regularization-bench", "timeout_min": MINUTES, "cpus_per_task": threads}
         try:
-            self.executor.update_parameters(**own | settings)
+            self.executor = submitit.AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=REQUEUES)
+            self.executor.update_parameters(slurm_array_parallelism=workers, **own | wanted | settings)
         except (NameError, AssertionError) as error:  # submitit's ways to say that a parameter is wrong
             raise ConfigError(f"--slurm: {str(error).splitlines()[0]}") from None
+        except RuntimeError as error:  # no Slurm on this machine
+            raise ConfigError(f"engine slurm: {str(error).splitlines()[0]}") from None
         self.workers, self.threads = workers, threads
         self.waiting: list[RunConfig] = []
         self.jobs: dict[Any, list[RunConfig]] = {}
@@ -73,8 +83,8 @@ class Slurm:
             job.cancel(check=False)
 
     def _send(self) -> None:
-        n = min(self.workers, len(self.waiting))
-        parts = [self.waiting[i::n] for i in range(n)]
+        n = min(len(self.waiting), MAX_JOBS, max(self.workers, math.ceil(len(self.waiting) / CELLS)))
+        parts = [[elsewhere(config) for config in self.waiting[i::n]] for i in range(n)]
         self.waiting = []
         try:
             jobs = self.executor.map_array(Cells(), parts, [self.threads] * n)
@@ -88,11 +98,17 @@ class Slurm:
             outcomes: list[Outcome] = job.result()
             return outcomes
         except Exception as error:  # a node that died, a job that was cancelled
-            return [o for config in configs for o in self._lost(config, error)]
+            done = {config: outcome for config in configs if (outcome := finished(config))}
+            left = [config for config in configs if config not in done]
+            return [*done.values(), *self._lost(left, error)]
 
-    def _lost(self, config: RunConfig, error: Exception) -> list[Outcome]:
-        self.lost[config] = self.lost.get(config, 0) + 1
-        if self.lost[config] < LOST_TRIES:
-            self.waiting.append(config)
-            return []
-        return [Outcome(config, "failed", None, f"its job failed {LOST_TRIES} times: {str(error).splitlines()[0]}")]
+    def _lost(self, left: list[RunConfig], error: Exception) -> list[Outcome]:
+        """Try again what a job left over; only the first of it was being trained, so only that may be at fault."""
+        self.waiting.extend(left[1:])
+        for suspect in left[:1]:
+            self.lost[suspect] = self.lost.get(suspect, 0) + 1
+            if self.lost[suspect] == LOST_TRIES:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                return [Outcome(suspect, "failed", None, f"its job failed {LOST_TRIES} times: {reason}")]
+            self.waiting.append(suspect)
+        return []

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,6 +59,12 @@ def run_cell(config: RunConfig) -> Outcome:
         return Outcome(config, "failed", None, f"{type(error).__name__}: {error}")
 
 
+def finished(config: RunConfig) -> Outcome | None:
+    """What became of a cell by the record that it left; None if it left none."""
+    record = cached(prepare(config, elsewhere=True))
+    return Outcome(config, record.status, record.run_id, record.error) if record else None
+
+
 def make(
     name: str,
     workers: int | None,
@@ -74,14 +80,14 @@ def make(
         workers: cells at a time.
         threads: processors of each cell.
         folder: the study's, where an engine may keep its logs.
-        gpus: the share of a GPU that each cell takes, for ray and slurm; local deals out the GPUs in turn.
+        gpus: of each cell, or the share of one; local deals out the GPUs in turn.
         slurm: further submitit parameters, as slurm_partition.
 
     Raises:
         ConfigError: it needs a package that is not installed.
     """
     if name == "local":
-        return Local(workers or _default_workers(threads), threads)
+        return Local(workers or usual_workers(name, threads, gpus), threads)
     with _needs(name):
         if name == "ray":
             from bench.engine_ray import Ray
@@ -89,7 +95,22 @@ def make(
             return Ray(workers, threads, gpus)
         from bench.engine_slurm import Slurm
 
-        return Slurm(workers or 8, threads, folder / "slurm", gpus, **(slurm or {}))
+        return Slurm(workers or usual_workers(name, threads), threads, folder / "slurm", gpus, **(slurm or {}))
+
+
+def usual_workers(name: str, threads: int, gpus: float = 0.0) -> int:
+    """Cells at a time where the user does not say: as many as this machine's cores, and GPUs if they are asked for."""
+    if name == "slurm":
+        return 8
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    by_gpu = int(torch.cuda.device_count() / gpus + 1e-9) if gpus else cores
+    return max(1, min(cores // threads, by_gpu))
+
+
+def elsewhere(config: RunConfig) -> RunConfig:
+    """The same cell for a process that starts in another folder."""
+    results, data = (str(Path(p).expanduser().absolute()) for p in (config.results_dir, config.data_dir))
+    return replace(config, results_dir=results, data_dir=data)
 
 
 class Local:
@@ -202,10 +223,6 @@ def _die_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
-
-
-def _default_workers(threads: int) -> int:
-    return max(1, len(os.sched_getaffinity(0)) // threads) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ OWN = (
 SELECT = ("val/loss", "val/accuracy")
 SPACES = ("strength", "strength+lr")
 SAMPLERS = ("grid", "qmc", "random", "tpe")
+MOST = 1_000
+"""Trials, folds and resamples at most: more is a slip of the finger."""
 TUNING_SEED = 1_000_000
 """Trials train on this seed, which no study may use: the chosen strength is tested on seeds that did not choose it."""
 
@@ -53,12 +55,9 @@ class Tune:
 
     def __post_init__(self) -> None:
         _check_types(self, "tune")
-        if self.trials < 1:
-            raise ConfigError(f"tune: trials must be at least 1, got {self.trials}")
-        if self.folds is not None and self.folds < 2:
-            raise ConfigError(
-                f"tune: folds must be at least 2, got {self.folds}; leave it out to use the validation split"
-            )
+        _check_range("tune", "trials", self.trials, 1)
+        if self.folds is not None:
+            _check_range("tune", "folds", self.folds, 2, "; leave it out to use the validation split")
         if self.select.startswith("test"):
             raise ConfigError(f"tune: {self.select!r} would look at test data; choose from {', '.join(SELECT)}")
         for name, choices in {"select": SELECT, "space": SPACES, "sampler": SAMPLERS}.items():
@@ -83,8 +82,7 @@ class Decompose:
 
     def __post_init__(self) -> None:
         _check_types(self, "decompose")
-        if self.resamples < 2:
-            raise ConfigError(f"decompose: resamples must be at least 2, got {self.resamples}")
+        _check_range("decompose", "resamples", self.resamples, 2)
 
 
 @dataclass(frozen=True)
@@ -186,17 +184,22 @@ def _study(folder: Path, content: dict[str, Any]) -> Study:
             )
     lists = {key: _as_list(key, content.get(key, DEFAULT_LISTS[key])) for key in LISTS}
     shared = {k: v for k, v in content.items() if k in settings}
-    recipes = tuple(dict.fromkeys(itertools.chain.from_iterable(map(_expand, lists["recipes"]))))
+    tune = _block(Tune, "tune", content.get("tune"))
+    decompose = _block(Decompose, "decompose", content.get("decompose"))
+    written = list(itertools.chain.from_iterable(map(_expand, lists["recipes"])))
+    # Where a strength that is left open means its default, both ways to write it are the same recipe.
+    same = {name if tune or decompose else with_strengths(name, {}): name for name in reversed(written)}
+    recipes = tuple(dict.fromkeys(name for name in written if name in same.values()))
     study = Study(
         folder=folder,
         recipes=recipes,
-        datasets=tuple(find_dataset(name).name for name in _distinct("datasets", lists["datasets"], str)),
-        models=tuple(str(nets.parse(name)) for name in _distinct("models", lists["models"], str)),
-        train_sizes=_distinct("train_sizes", lists["train_sizes"], int, None),
+        datasets=_distinct("datasets", lists["datasets"], str, read=lambda name: find_dataset(name).name),
+        models=_distinct("models", lists["models"], str, read=lambda name: str(nets.parse(name))),
+        train_sizes=_distinct("train_sizes", lists["train_sizes"], int, or_none=True),
         seeds=_distinct("seeds", lists["seeds"], int),
         shared=shared,
-        tune=_block(Tune, "tune", content.get("tune")),
-        decompose=_block(Decompose, "decompose", content.get("decompose")),
+        tune=tune,
+        decompose=decompose,
     )
     _check(study)
     return study
@@ -218,18 +221,24 @@ def _as_list(key: str, value: Any) -> list[Any]:
     return values
 
 
-def _distinct(key: str, values: list[Any], kind: type, *others: Any) -> tuple[Any, ...]:
-    for i, value in enumerate(values):
-        if value not in others and (not isinstance(value, kind) or isinstance(value, bool)):
+def _distinct(
+    key: str, values: list[Any], kind: type, or_none: bool = False, read: Callable[[Any], Any] = lambda value: value
+) -> tuple[Any, ...]:
+    found: list[Any] = []
+    for value in values:
+        if not (or_none and value is None) and (not isinstance(value, kind) or isinstance(value, bool)):
             raise ConfigError(f"{key}: {value!r} is not of type {kind.__name__}")
-        if value in values[:i]:
+        found.append(read(value))
+        if found[-1] in found[:-1]:
             raise ConfigError(f"{key}: {value!r} appears twice")
-    return tuple(values)
+    return tuple(found)
 
 
 def _expand(entry: Any) -> Iterator[str]:
     """One entry of `recipes`: `all`, a family, `pairs: [a, b, c]`, or a spec."""
     if isinstance(entry, dict) and set(entry) == {"pairs"} and isinstance(entry["pairs"], list):
+        if wrong := next((single for single in entry["pairs"] if not isinstance(single, str)), None):
+            raise ConfigError(f"recipes: pairs: {wrong!r} is no recipe")
         singles = [as_written(single) for single in entry["pairs"]]
         if len(singles) < 2:
             raise ConfigError(f"recipes: pairs needs at least two recipes, got {len(singles)}")
@@ -266,6 +275,13 @@ def _block(kind: type[Any], name: str, content: Any) -> Any:
     return kind(**values)
 
 
+def _check_range(block: str, key: str, value: int, least: int, hint: str = "") -> None:
+    if value < least:
+        raise ConfigError(f"{block}: {key} must be at least {least}, got {value}{hint}")
+    if value > MOST:
+        raise ConfigError(f"{block}: {key} must be at most {MOST}, got {value}")
+
+
 def _check_types(block: Any, name: str) -> None:
     for key, hint in typing.get_type_hints(type(block)).items():
         object.__setattr__(block, key, check_type(name, key, getattr(block, key), hint))
@@ -279,6 +295,10 @@ def _check(study: Study) -> None:
         study.config(condition, str(build(condition.recipe)), study.seeds[0])
         if study.tune:
             _check_tunable(study.tune, condition.recipe)
+    used = {t.name for recipe in study.recipes for t in free_strengths(recipe)}
+    for name in (study.tune.grids or {}) if study.tune else ():
+        if name not in used:
+            raise ConfigError(f"tune: grids: no recipe of the study leaves {name}'s strength open")
     others = [recipe for recipe in study.recipes if recipe != "none"]
     if study.tune and study.tune.space == "strength" and others and not any(map(free_strengths, others)):
         raise ConfigError(
@@ -290,10 +310,9 @@ def _check_grid(name: Any, values: Any) -> None:
     technique = find(str(name))
     if technique.strength is None:
         raise ConfigError(f"tune: grids: {name} has no strength")
-    if not isinstance(values, list) or not values or len(set(map(str, values))) < len(values):
+    specs = {build(technique.spec(**{technique.strength: v})) for v in values} if isinstance(values, list) else set()
+    if not specs or len(set(map(str, specs))) < len(values):
         raise ConfigError(f"tune: grids: {name} needs a list of distinct values, got {values!r}")
-    for value in values:
-        build(technique.spec(**{technique.strength: value}))
 
 
 def grid_of(tune: Tune | None, technique: Technique) -> tuple[Any, ...]:
@@ -303,12 +322,21 @@ def grid_of(tune: Tune | None, technique: Technique) -> tuple[Any, ...]:
 
 
 def _check_tunable(tune: Tune, recipe: str) -> None:
+    if tune.space != "strength":
+        return
     for technique in free_strengths(recipe):
-        values = len(grid_of(tune, technique))
-        if tune.sampler in (None, "grid") and tune.space == "strength" and tune.trials > values:
+        grid = grid_of(tune, technique)
+        on_grid = tune.sampler in (None, "grid")
+        if on_grid and tune.trials > len(grid):
             raise ConfigError(
-                f"tune: trials {tune.trials} is more than the {values} values of {technique.name}'s grid; "
+                f"tune: trials {tune.trials} is more than the {len(grid)} values of {technique.name}'s grid; "
                 "use sampler qmc, random or tpe"
+            )
+        between = max(grid) - min(grid) + 1 if all(isinstance(v, int) for v in grid) else MOST * (max(grid) > min(grid))
+        if not on_grid and tune.trials > max(between, 1):
+            raise ConfigError(
+                f"tune: trials {tune.trials} is more than the {max(between, 1)} values between the ends of "
+                f"{technique.name}'s grid"
             )
 
 

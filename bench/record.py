@@ -66,6 +66,14 @@ class Record:
         return {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
 
 
+KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("run_id", "status"), str),
+    **dict.fromkeys(("config", "dataset", "metrics", "environment"), dict),
+    "seconds": (int, float),
+}
+"""What a study reads of a record, checked when it is loaded."""
+
+
 def path_of(results_dir: Path, run_id: str) -> Path:
     return results_dir / "records" / f"{run_id}.json"
 
@@ -106,7 +114,11 @@ def load(path: Path) -> Record:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Record(**{f.name: content[f.name] for f in fields(Record) if f.name in content})
+        found = Record(**{f.name: content[f.name] for f in fields(Record) if f.name in content})
+        for name, kind in KINDS.items():
+            if not isinstance(getattr(found, name), kind):
+                raise TypeError(f"{name} is of the wrong type")
+        return found
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a whole record ({type(error).__name__}: {error})") from None
 

@@ -28,6 +28,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
 
+import datamodules
 from bench import decompose, nets, record, tracking
 from bench import metrics as measure
 from bench.config import SUITE_VERSION, ConfigError, RunConfig, run_id
@@ -89,27 +90,23 @@ def train(
     return finished or execute(prepared, callbacks(prepared) if callbacks else [], force=force)
 
 
-def prepare(config: RunConfig) -> Prepared:
-    """Check all settings, decode the data, and initialize the network with its surgery."""
+def prepare(config: RunConfig, *, elsewhere: bool = False) -> Prepared:
+    """Check all settings, decode the data, and initialize the network with its surgery.
+
+    Args:
+        config: the settings.
+        elsewhere: the run will be another machine's, which may have GPUs that this one lacks.
+    """
     config = config.resolve()
     # Penalties shrink unused weights, and Adam's moments with them, below 1e-38, where a CPU computes 3 to 30 times as
     # slowly. Before any arithmetic: threads inherit the setting when they start.
     torch.set_flush_denormal(True)
     stand_alone(config)
-    _check_machine(config)
-    data = DataModule(
-        config.dataset,
-        data_dir=config.data_dir,
-        image_size=config.image_size,
-        train_size=config.train_size,
-        val_fraction=config.val_fraction,
-        split_seed=config.split_seed,
-        seed=config.seed,
-        batch_size=config.batch_size or 1,
-        fold=config.fold,
-        folds=config.folds,
-        resample=config.resample,
-    )
+    if config.resample is not None and config.devices * config.num_nodes > 1:
+        raise ConfigError("resample stores predictions of one process: use one device")
+    if not elsewhere:
+        _check_machine(config)
+    data = DataModule(config.dataset, **_split_of(config), seed=config.seed, batch_size=config.batch_size or 1)
     processes = config.devices * config.num_nodes
     if data.batch_size % processes:
         raise ConfigError(
@@ -126,8 +123,19 @@ def prepare(config: RunConfig) -> Prepared:
     return Prepared(run_id(config, data.fingerprint), config, data, recipe, net)
 
 
+def _split_of(config: RunConfig) -> dict[str, Any]:
+    """The settings that decide which rows a run trains on and is measured on."""
+    names = ("image_size", "train_size", "val_fraction", "split_seed", "fold", "folds", "resample")
+    return {"data_dir": config.data_dir} | {name: getattr(config, name) for name in names}
+
+
+def data_fingerprint(config: RunConfig) -> str:
+    """The fingerprint of the data and split that a run would train on now."""
+    return datamodules.fingerprint(config.dataset, **_split_of(config))
+
+
 def _check_machine(config: RunConfig) -> None:
-    """Refuse what this machine does not have, and what several processes cannot do."""
+    """Refuse what this machine does not have: GPUs, or for CPUs the kernels that gradient scaling needs."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if config.accelerator in ("gpu", "cuda") and gpus < config.devices:
         raise ConfigError(
@@ -135,8 +143,8 @@ def _check_machine(config: RunConfig) -> None:
         )
     if config.accelerator == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("accelerator 'mps': this machine has none; use auto or cpu")
-    if config.resample is not None and config.devices * config.num_nodes > 1:
-        raise ConfigError("resample stores predictions of one process: use one device")
+    if config.precision == "16-mixed" and (config.accelerator == "cpu" or not gpus):
+        raise ConfigError("precision 16-mixed needs a GPU: use bf16-mixed or 32-true")
 
 
 def _check_batch(rows: int, net: nn.Module) -> None:
@@ -146,11 +154,9 @@ def _check_batch(rows: int, net: nn.Module) -> None:
 
 
 def _check_precision(config: RunConfig, recipe: Recipe, net: nn.Module) -> None:
-    """Gradient scaling covers one backward pass a step, and CPUs have no kernels for it."""
+    """Gradient scaling covers one backward pass a step."""
     if config.precision != "16-mixed":
         return
-    if config.accelerator == "cpu" or not torch.cuda.is_available():
-        raise ConfigError("precision 16-mixed needs a GPU: use bf16-mixed or 32-true")
     if recipe.optimizer and getattr(recipe.optimizer(make_optimizer(net, config)), "reevaluates", False):
         raise ConfigError(
             f"{config.recipe} takes several passes a step, which precision 16-mixed cannot scale: use bf16-mixed"
@@ -160,7 +166,11 @@ def _check_precision(config: RunConfig, recipe: Recipe, net: nn.Module) -> None:
 def cached(prepared: Prepared) -> Record | None:
     """The record of an equal run, unless that run failed for a reason outside of it."""
     found = record.load_or_set_aside(record.path_of(prepared.results_dir, prepared.run_id))
-    return found if found and found.status != "failed" else None
+    if found is None or found.status == "failed":
+        return None
+    if found.status == "ok" and prepared.config.resample is not None:
+        return found if decompose.predictions_path(prepared.results_dir, prepared.run_id).exists() else None
+    return found
 
 
 def execute(prepared: Prepared, callbacks: list[Callback], *, force: bool = False) -> Record:
@@ -178,6 +188,8 @@ def execute(prepared: Prepared, callbacks: list[Callback], *, force: bool = Fals
     if first_process():
         _keep_predictions(prepared, module)
         record.write(result, prepared.results_dir)
+        failure = record.path_of(prepared.results_dir, run_id(prepared.config, ""))
+        failure.unlink(missing_ok=True)  # of an earlier try that could not begin
         plain = ("status", "epochs_run", "best_epoch", "seconds", "images_per_second")
         summary = {**result.flat(), **{name: getattr(result, name) for name in plain}}
         tracker.finish(summary, failed=result.status != "ok")

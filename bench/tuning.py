@@ -16,6 +16,8 @@ from bench.record import Record
 from recipes import Technique
 
 BASELINE = "none"
+REPEATS = 20
+"""How often, per trial, a sampler may name a value again before others are drawn at random."""
 LR_SPAN = 4.0
 """Learning rates are tried from the usual one divided by this to it multiplied by this."""
 
@@ -118,13 +120,20 @@ def _search(
         distributions["lr"] = optuna.distributions.FloatDistribution(usual / LR_SPAN, usual * LR_SPAN, log=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
-        sampler = samplers[name](seed=TUNING_SEED)
-        search = optuna.create_study(sampler=sampler)
+        # By default TPE draws its first 10 trials at random, which may be all there are.
+        options = {"n_startup_trials": min(10, max(2, tune.trials // 2))} if name == "tpe" else {}
+        search = optuna.create_study(sampler=samplers[name](seed=TUNING_SEED, **options))
         asked = min(tune.trials, len(scores) + 1) if name == "tpe" else tune.trials
-        found = []
-        for i in range(asked):
+        found: list[Candidate] = []
+        asks = 0
+        while len(found) < asked:
+            asks += 1
+            if asks > REPEATS * tune.trials:  # it has settled on one value: the rest at random
+                search.sampler = samplers["random"](seed=TUNING_SEED + asks)
             trial = search.ask(distributions)
-            found.append(_candidate(recipe, trial.params))
+            candidate = _candidate(recipe, trial.params)
+            found += [candidate] if candidate not in found else []
+            i = found.index(candidate)
             if i < len(scores):
                 search.tell(trial, scores[i] if math.isfinite(scores[i]) else 1e9)
     return found

@@ -10,6 +10,7 @@ from datamodules._base import (
     datasets,
     epoch_order,
     find,
+    fingerprint,
     register,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "datasets",
     "epoch_order",
     "find",
+    "fingerprint",
     "register",
 ]

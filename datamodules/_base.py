@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -202,10 +202,30 @@ def shard(rows: Split, rank: int, world: int) -> Split:
     return Split(rows.x[rank::world], rows.y[rank::world])
 
 
+@cache
+def fingerprint(
+    dataset: str,
+    *,
+    data_dir: str | Path = "data",
+    image_size: int | None = None,
+    train_size: int | None = None,
+    val_fraction: float | None = None,
+    split_seed: int = 0,
+    fold: int | None = None,
+    folds: int | None = None,
+    resample: int | None = None,
+) -> str:
+    """`DataModule(...).fingerprint` of the same settings, without making the splits."""
+    root = Path(data_dir).expanduser().absolute()
+    again = Again(fold, folds, resample)
+    return _divide(dataset, root, image_size, train_size, val_fraction, split_seed, again)[1]
+
+
 def clear_cache() -> None:
     """Forget decoded datasets, so that changed files are read again by this process."""
     _prepare.cache_clear()
     _decode.cache_clear()
+    fingerprint.cache_clear()
 
 
 def _to_float(x: Tensor) -> Tensor:
@@ -233,6 +253,23 @@ def _prepare(
     split_seed: int,
     again: Again,
 ) -> _Prepared:
+    arrays, _ = _decode(name, data_dir, image_size)
+    parts, digest = _divide(name, data_dir, image_size, train_size, val_fraction, split_seed, again)
+    splits = _splits(arrays, parts, arrays.val_y is not None and again.fold is None)
+    mean, std = _moments(splits["train"].x)
+    return _Prepared(splits, arrays.classes, mean, std, digest, arrays.title or name)
+
+
+def _divide(
+    name: str,
+    data_dir: Path,
+    image_size: int | None,
+    train_size: int | None,
+    val_fraction: float | None,
+    split_seed: int,
+    again: Again,
+) -> tuple[Parts, str]:
+    """The rows of each split, and the fingerprint of data and split."""
     arrays, digest = _decode(name, data_dir, image_size)
     own_val = None if arrays.val_y is None else len(arrays.val_y)
     if own_val is not None and val_fraction is not None:
@@ -241,9 +278,7 @@ def _prepare(
         )
     fraction = find(name).val_fraction if val_fraction is None else val_fraction
     parts = split(name, arrays.train_y, own_val, train_size, fraction, split_seed, again)
-    splits = _splits(arrays, parts, own_val is not None and again.fold is None)
-    mean, std = _moments(splits["train"].x)
-    return _Prepared(splits, arrays.classes, mean, std, _sha256(digest.encode(), *parts), arrays.title or name)
+    return parts, _sha256(digest.encode(), *parts)
 
 
 @lru_cache(maxsize=2)

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -167,11 +168,14 @@ def test_the_comparison_is_mirrored_to_wandb_once_at_the_end(tmp_path: Path) -> 
     assert main([str(path), "--workers", "2"]) == 0
     assert main([str(path), "--workers", "2"]) == 0  # nothing left to train, nothing new to mirror
     (table,) = tmp_path.glob("wandb/*run-*/files/media/table/comparison*.json")
+    (tmp_path / "wandb" / "comparison.sha256").unlink()
     content = json.loads(table.read_text())
     assert content["columns"] == list(SUMMARY_COLUMNS)
     rows = [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
     assert {row["recipe"]: row["n"] for row in rows} == {"none": 2, "dropout(p=0.3)": 2}
     assert len(list(tmp_path.glob("wandb/*run-*"))) == 4 + 1
+    assert main([str(path), "--workers", "2"]) == 0  # as after a kill between the last cell and the table
+    assert len(list(tmp_path.glob("wandb/*run-*"))) == 4 + 2
 
 
 def test_records_of_earlier_settings_do_not_count_and_can_be_removed(tmp_path: Path, capsys: Any) -> None:
@@ -364,6 +368,18 @@ def test_gpus_are_dealt_out_in_turn(monkeypatch: Any, visible: str | None, count
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
     assert [engines._gpu(number) for number in range(3)] == dealt
+
+
+def test_a_ray_cluster_that_is_not_there(monkeypatch: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as bound:  # bound, and not listening
+        bound.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{bound.getsockname()[1]}")
+        process = start(write(tmp_path), "--engine", "ray")
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "error: engine ray: no cluster at 127.0.0.1" in err
+    assert "Traceback" not in err
 
 
 def test_engine_that_is_not_installed(monkeypatch: Any, tmp_path: Path) -> None:

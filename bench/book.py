@@ -1,0 +1,153 @@
+"""What a study consists of, cell by cell, and which of its cells are finished."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench import decompose, tuning
+from bench.config import SUITE_VERSION, RunConfig, canonical_json
+from bench.plan import Condition, Study, with_strengths
+from bench.record import Record, load_or_set_aside
+from bench.training import data_fingerprint
+from bench.tuning import Candidate
+
+LEFT_OVER = 24 * 3600
+"""Seconds after which a temporary file is that of a killed process."""
+
+
+@dataclass
+class Book:
+    """The finished records of a study's folder, found by what was run."""
+
+    folder: Path
+    retry_failed: bool = False
+    resamples: int = 0
+    """Of each decomposition."""
+    records: dict[str, Record] = field(default_factory=dict)
+    decomposed: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    """Rows of decomposition.json."""
+
+    def scan(self) -> None:
+        """Read every record of the folder, and what was computed of predictions that may be gone."""
+        for path in sorted((self.folder / "records").glob("*.json")):
+            self.add(load_or_set_aside(path))
+        for path in (self.folder / "records").glob(".*.json.*"):
+            if time.time() - path.stat().st_mtime > LEFT_OVER:
+                path.unlink(missing_ok=True)
+        self.decomposed = decompose.load_rows(self.folder)
+
+    def add(self, record: Record | None) -> None:
+        """Take a record, unless it is of another version, a failure to be tried again, or a failure made good."""
+        if record is None or record.environment.get("suite") != SUITE_VERSION:
+            return
+        cell = canonical_json(record.config)
+        if record.status == "failed" and (self.retry_failed or cell in self.records):
+            return
+        self.records[cell] = replace(record, history=[], weight_histogram={}, reliability={})
+
+    def find(self, config: RunConfig) -> Record | None:
+        """The record of a cell for which nothing is left to do: of today's data, and with its predictions if needed."""
+        found = self.records.get(key(config))
+        if found is None or found.dataset.get("fingerprint") not in ("", data_fingerprint(config)):
+            return None
+        return found if found.status != "ok" or config.resample is None or self._predicted(config, found) else None
+
+    def _predicted(self, config: RunConfig, found: Record) -> bool:
+        row = self.decomposed.get((config.dataset, config.model, config.train_size, config.recipe), {})
+        return row.get("resamples") == self.resamples or decompose.predictions_path(self.folder, found.run_id).exists()
+
+
+@functools.cache
+def key(config: RunConfig) -> str:
+    """What identifies a cell before its data are read."""
+    return canonical_json(config.identity())
+
+
+def trials(study: Study, condition: Condition, book: Book) -> list[tuple[Candidate, float]]:
+    """The candidates that can be named, each with its score; NaN while runs are missing."""
+    scored: list[tuple[Candidate, float]] = []
+    setter = tuning.rate_setter(study, condition)
+    if setter and not settled(study, setter, book):
+        return []
+    chosen = final_candidate(study, setter, book) if setter else None
+    lr = chosen.lr if chosen else None
+    while True:
+        scores = [score for _, score in scored]
+        known = tuning.candidates(study, condition, scores, lr)
+        new = [(c, _score(study, condition, c, book)) for c in known[len(scored) :]]
+        scored += new
+        if not new or any(math.isnan(score) for _, score in scored):
+            return scored
+
+
+def _score(study: Study, condition: Condition, candidate: Candidate, book: Book) -> float:
+    records = [book.find(c) for c in tuning.trial_configs(study, condition, candidate)]
+    finished = [r for r in records if r]
+    assert study.tune is not None
+    return tuning.score(finished, study.tune.select) if len(finished) == len(records) else math.nan
+
+
+def settled(study: Study, condition: Condition, book: Book) -> bool:
+    """Whether all trials of a condition are done."""
+    return not any(math.isnan(score) for _, score in trials(study, condition, book))
+
+
+def final_candidate(study: Study, condition: Condition, book: Book) -> Candidate | None:
+    """What a condition's fresh seeds are to train, as written or as tuned; None while that is open or if all failed."""
+    if study.tune is None:
+        return Candidate(with_strengths(condition.recipe, {}))
+    scored = trials(study, condition, book)
+    return None if not scored or any(math.isnan(score) for _, score in scored) else tuning.choose(scored)
+
+
+def final_configs(study: Study, condition: Condition, candidate: Candidate) -> list[RunConfig]:
+    changes = {} if candidate.lr is None else {"lr": candidate.lr}
+    return [study.config(condition, candidate.recipe, seed, **changes) for seed in study.seeds]
+
+
+def wanted(study: Study, condition: Condition, book: Book) -> dict[str, RunConfig]:
+    """Every cell of a condition that can be named so far, finished or not."""
+    configs: list[RunConfig] = []
+    if study.tune:
+        for trial, _ in trials(study, condition, book):
+            configs += tuning.trial_configs(study, condition, trial)
+    candidate = final_candidate(study, condition, book)
+    configs += final_configs(study, condition, candidate) if candidate else []
+    if study.decompose:
+        for recipe, _ in decompose.strengths(study, condition):
+            configs += decompose.resample_configs(study, condition, recipe)
+    return {key(c): c for c in configs}
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How far some conditions are."""
+
+    named: dict[str, RunConfig]
+    finished: dict[str, Record]
+    total: int
+    """How many there are when all is done; a cell that two conditions share counts once as soon as it is named."""
+
+
+def count(study: Study, conditions: Iterable[Condition], book: Book) -> Cells:
+    named: dict[str, RunConfig] = {}
+    unnamed = 0
+    for condition in conditions:
+        cells = wanted(study, condition, book)
+        unnamed += _expected(study, condition) - len(cells)
+        named |= cells
+    finished = {k: r for k, c in named.items() if (r := book.find(c))}
+    return Cells(named, finished, len(named) + unnamed)
+
+
+def _expected(study: Study, condition: Condition) -> int:
+    """The cells of a condition when it is done."""
+    tuned = study.tune.trials * (study.tune.folds or 1) if study.tune else 0
+    resampled = len(decompose.strengths(study, condition)) * study.decompose.resamples if study.decompose else 0
+    return len(study.seeds) + tuned + resampled

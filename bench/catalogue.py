@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +20,8 @@ HEADING = """# The catalogue
 
 {count} regularization techniques and the baseline, one file each. A name is what `--recipe` takes, alone or composed:
 `dropout(p=0.3)+label_smoothing`. The strength is the argument that is tuned, over the grid shown, from barely to too
-much; at *off* a run equals the baseline bit for bit. Each technique's test compares it with the reference named here.
+much; at *off* a run equals the baseline bit for bit. Four normalizations are on or off and have no strength. Each
+technique's test compares it with the reference named here.
 This page is generated from the code by `python bench/catalogue.py`.
 """
 
@@ -34,12 +36,17 @@ def grid(technique: Technique) -> str:
     """The strength's name and values, as `p: 0.1, 0.2 (off 0)`."""
     if technique.strength is None:
         return ""
-    off = "" if technique.off is None else f" (off {number(technique.off)})"
-    return f"{technique.strength}: {', '.join(map(number, technique.grid))}{off}"
+    return f"{technique.strength}: {', '.join(map(number, technique.grid))} (off {number(technique.off)})"
 
 
 def number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def misfit(technique: Technique) -> str:
+    """Where the technique is refused, as its docstring says: `the network has no hidden layer`; empty if nowhere."""
+    entry = re.search(r"^ *UnfitError: (.*?)(?:^ *\w+: |\Z)", technique.make.__doc__ or "", re.DOTALL | re.MULTILINE)
+    return " ".join(entry[1].split()).rstrip(".") if entry else ""
 
 
 def reference(name: str) -> str:
@@ -59,8 +66,8 @@ def page() -> str:
         parts.append(
             "\n".join(
                 [
-                    "| recipe | what it does | strength and grid | paper | tested against |",
-                    "|---|---|---|---|---|",
+                    "| recipe | what it does | strength and grid | refused where | paper | tested against |",
+                    "|---|---|---|---|---|---|",
                     *rows,
                 ]
             )
@@ -71,7 +78,8 @@ def page() -> str:
 
 def _row(technique: Technique) -> str:
     link = f"[`{technique.name}`]({technique.name}.py)"
-    cells = [technique.summary, grid(technique) or "on or off", technique.paper or "", reference(technique.name)]
+    about = [technique.summary, grid(technique) or "on or off", misfit(technique)]
+    cells = [*about, technique.paper or "", reference(technique.name)]
     return f"| {link} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

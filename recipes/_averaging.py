@@ -77,16 +77,15 @@ class Averaging(Callback):
 
 @torch.no_grad()
 def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Batch norm's running statistics become the means over these batches; the network is in training mode then.
-
-    torch's `update_bn` sets the momentum to None for that, which only torch's own layers understand.
-    """
+    """Batch norm's running statistics become the means over these batches; the network is in training mode then."""
     norms = [m for m in net.modules() if isinstance(m, _BatchNorm)]
     net.train()
     with frozen_statistics(net):  # gives momentum and counters back at the end
-        for i, x in enumerate(batches if norms else ()):
-            for norm in norms:
-                norm.momentum = 1 / (i + 1)
+        for norm in norms:
+            norm.momentum = None  # the mean of all batches so far, as in torch's update_bn
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.zero_()
+        for x in batches if norms else ():
             net(x)
 
 

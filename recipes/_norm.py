@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from recipes._random import world
@@ -44,9 +46,18 @@ def _synchronized(x: Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
 
 
 def _update(norm: nn.BatchNorm1d | nn.BatchNorm2d, mean: Tensor, var: Tensor, count: int) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean, norm.momentum or 0.0)
-    norm.running_var.lerp_(var * count / max(count - 1, 1), norm.momentum or 0.0)
+    move(norm, mean, var * count / max(count - 1, 1))
+
+
+def move(norm: nn.Module, mean: Tensor, var: Tensor) -> None:
+    """Move the running statistics towards a batch's, as torch does: at a momentum of None to the mean of all so far.
+
+    Args:
+        norm: a batch norm of torch's.
+        mean, var: of the batch, var unbiased; both (C,).
+    """
+    statistics: Any = norm
+    statistics.num_batches_tracked.add_(1)
+    weight = 1 / statistics.num_batches_tracked.item() if statistics.momentum is None else statistics.momentum
+    statistics.running_mean.lerp_(mean, weight)
+    statistics.running_var.lerp_(var, weight)

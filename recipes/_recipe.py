@@ -76,6 +76,10 @@ class Recipe:
     """Makes the callback that keeps averaged weights, which are then the ones evaluated."""
     callbacks: Callable[[], list[Callback]] | None = None
     """Makes further Lightning callbacks, fresh for each run."""
+    mixes_layers: bool = False
+    """Whether `batch` mixes the targets of rows that a hidden layer will mix: only then do x and y fit each other."""
+    row_by_row: bool = False
+    """Whether `batch` needs x and y that fit each other, since it treats each row in a way of its own."""
     spec: str = field(default="none", compare=False)
     """The canonical spec, every default filled in."""
 
@@ -90,13 +94,16 @@ def compose(recipes: Sequence[Recipe]) -> Recipe:
     `loss` and `average` admit one.
 
     Raises:
-        RecipeError: where two recipes both bring a `loss` or an `average`; it names both.
+        RecipeError: where two recipes both bring a `loss` or an `average`, or one that treats x and y row by row stands
+            after one that mixes hidden layers; it names both.
     """
     named = [recipe for recipe in recipes if recipe.spec != "none"]
     return replace(reduce(_join, named, Recipe()), spec="+".join(r.spec for r in named) or "none")
 
 
 def _join(a: Recipe, b: Recipe) -> Recipe:
+    if a.mixes_layers and b.row_by_row:
+        raise RecipeError(f"{a.spec} mixes targets for a hidden layer: write {b.spec} before it")
     return Recipe(
         teacher=_both(a.teacher, b.teacher, _in_turn),
         model=_both(a.model, b.model, lambda f, g: lambda net: g(f(net))),
@@ -108,6 +115,8 @@ def _join(a: Recipe, b: Recipe) -> Recipe:
         project=_both(a.project, b.project, _in_turn),
         average=_only_one("average", a, b),
         callbacks=_both(a.callbacks, b.callbacks, lambda f, g: lambda: f() + g()),
+        mixes_layers=a.mixes_layers or b.mixes_layers,
+        row_by_row=a.row_by_row or b.row_by_row,
         spec=b.spec if a.spec == "none" else f"{a.spec}+{b.spec}",
     )
 

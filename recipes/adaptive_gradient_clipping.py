@@ -34,7 +34,7 @@ def before_output(net: nn.Module) -> list[nn.Parameter]:
     family="decay and gradient",
     paper="Brock, De, Smith and Simonyan 2021, High-Performance Large-Scale Image Recognition Without Normalization",
     strength="lam",
-    grid=(0.16, 0.08, 0.04, 0.02, 0.01, 0.005),
+    grid=(0.16, 0.08, 0.04, 0.01, 0.003, 0.001),
     off=None,
 )
 def adaptive_gradient_clipping(lam: float | None = 0.02) -> Recipe:

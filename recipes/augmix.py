@@ -89,7 +89,8 @@ def augmix(severity: float = 3.0, alpha: float = 1.0, jsd: float = 0.0, *, task:
 
     m ~ Beta(alpha, alpha), w ~ Dirichlet(alpha, alpha, alpha); a chain is one to three of the paper's nine operations,
     bilinear. torchvision adds color operations by default and draws from as many of 10 magnitudes as the severity
-    says; levels here are ~ U(0.1, severity) of 10, as in the paper's code.
+    says; levels here are ~ U(0.1, severity) of 10, as in the paper's code, which rounds posterize's bits up, we to the
+    nearest.
     By default only the mixing, to be compared with other augmentations; with jsd = 12 the paper's full method: the
     network trains on clean images, and its predictions on an image and on two mixtures of it are drawn together.
 

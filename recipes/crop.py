@@ -21,7 +21,7 @@ def random_crop(x: Tensor, padding: tuple[int, int], mode: str) -> Tensor:
     family="augmentation",
     paper="Krizhevsky et al. 2012, ImageNet Classification; He, Zhang, Ren and Sun 2016, Deep Residual Learning",
     strength="padding",
-    grid=(0.03125, 0.0625, 0.125, 0.25, 0.375, 0.5),
+    grid=(0.0625, 0.125, 0.25, 0.375, 0.5),
     off=0.0,
     needs=("image", "crop"),
 )

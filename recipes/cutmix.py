@@ -54,4 +54,4 @@ def cutmix(p: float = 0.5, alpha: float = 1.0, per_sample: bool = False) -> Reci
         mask = draw_masks(x, lam)
         return torch.where(mask, x.roll(shift, 0), x), mix(y, shift, 1 - mask.float().mean((1, 2, 3)))
 
-    return Recipe(batch=batch if p else None)
+    return Recipe(batch=batch, row_by_row=per_sample) if p else Recipe()

@@ -46,7 +46,7 @@ class EarlyStopping(Callback):
     family="stopping",
     paper="Prechelt 1998, Early Stopping - But When?; Morgan and Bourlard 1990",
     strength="patience",
-    grid=(20, 10, 5, 3, 1),
+    grid=(10, 5, 3, 2, 1),
     off=None,
 )
 def early_stopping(patience: int | None = 5) -> Recipe:

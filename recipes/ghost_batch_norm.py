@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recipes._checks import require
-from recipes._norm import BatchNorm
+from recipes._norm import BatchNorm, move
 from recipes._random import world
 from recipes._recipe import Recipe
 from recipes._registry import register
@@ -37,18 +37,9 @@ class GhostBatchNorm(nn.Module):
             F.batch_norm(ghost, mean[i], var[i], norm.weight, norm.bias, True, 1.0, norm.eps)
             for i, ghost in enumerate(ghosts)
         ]
-        self._follow(_of_all(mean), _of_all(var))
+        for m, v in zip(_of_all(mean), _of_all(var), strict=True):  # one after the other, as in the paper
+            move(norm, m, v)
         return torch.cat(parts)
-
-    def _follow(self, mean: Tensor, var: Tensor) -> None:
-        """Move the running statistics by one ghost batch after the other, as in the paper."""
-        assert self.norm.running_mean is not None
-        assert self.norm.running_var is not None
-        assert self.norm.num_batches_tracked is not None
-        self.norm.num_batches_tracked.add_(1)
-        for m, v in zip(mean, var, strict=True):
-            self.norm.running_mean.lerp_(m, self.norm.momentum or 0.0)
-            self.norm.running_var.lerp_(v, self.norm.momentum or 0.0)
 
 
 def _of_all(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from recipes._registry import register
     family="decay and gradient",
     paper="Pascanu, Mikolov and Bengio 2013, On the Difficulty of Training Recurrent Neural Networks",
     strength="max_norm",
-    grid=(10.0, 3.0, 1.0, 0.3, 0.1, 0.03),
+    grid=(3.0, 1.0, 0.3, 0.1, 0.03, 0.01),
     off=None,
 )
 def gradient_clipping(max_norm: float | None = 1.0) -> Recipe:

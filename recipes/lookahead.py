@@ -24,8 +24,8 @@ def lookahead(alpha: float = 0.5, k: int = 5) -> Recipe:
     """Every k steps the weights are drawn back: slow <- slow + alpha * (w - slow), then w <- slow.
 
     The slow weights live in the optimizer's state, so they are saved with it. They start at the initial weights, as in
-    the paper; timm starts them at the first draw. The optimizer's momentum is kept, as the paper does by default. Where
-    training ends between two draws, the fast weights are evaluated.
+    the paper; timm starts them at the first draw. The optimizer's momentum is kept: of the three ways that the paper
+    tries, the default of the authors' code. Where training ends between two draws, the fast weights are evaluated.
 
     Args:
         alpha: the strength, the smaller the stronger: the slow weights' step, in (0, 1]; at 1 nothing changes.

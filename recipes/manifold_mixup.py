@@ -51,7 +51,7 @@ def eligible(net: nn.Module) -> list[Slot]:
     family="mixing",
     paper="Verma, Lamb, Beckham, Najafi, Mitliagkas, Lopez-Paz and Bengio 2019, Manifold Mixup",
     strength="alpha",
-    grid=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
+    grid=(0.05, 0.2, 0.5, 1.0, 2.0, 8.0),
     off=0.0,
 )
 def manifold_mixup(alpha: float = 1.0) -> Recipe:
@@ -59,7 +59,7 @@ def manifold_mixup(alpha: float = 1.0) -> Recipe:
 
     The layer is the input or the output of a hidden layer, all equally likely; in residual networks only those
     outside the branches. One lambda a batch as in the paper's code. With several processes partners come from the
-    whole batch. Techniques that mix each sample by its own lambda come before this one: `mixup(per_sample=True)+...`.
+    whole batch. Techniques that treat each sample in its own way, as `mixup(per_sample=True)`, come before this one.
 
     Args:
         alpha: the strength, in [0, inf): 0 mixes nothing, 1 makes lambda uniform; 2 in the paper.
@@ -87,4 +87,4 @@ def manifold_mixup(alpha: float = 1.0) -> Recipe:
     def project(net: nn.Module, step_size: StepSize) -> None:
         draw.layer = None  # the step is over
 
-    return Recipe(model=model, batch=batch, project=project)
+    return Recipe(model=model, batch=batch, project=project, mixes_layers=True)

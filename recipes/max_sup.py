@@ -16,7 +16,7 @@ def excess(logits: Tensor) -> Tensor:
     family="targets and losses",
     paper="Zhou et al. 2025, MaxSup: Overcoming Representation Collapse in Label Smoothing",
     strength="alpha",
-    grid=(0.02, 0.05, 0.1, 0.2, 0.4),
+    grid=(0.02, 0.05, 0.1, 0.3, 1.0),
     off=0.0,
 )
 def max_sup(alpha: float = 0.1) -> Recipe:

@@ -48,4 +48,4 @@ def mixup(alpha: float = 0.2, per_sample: bool = False) -> Recipe:
         lam, shift = draw_lambda(alpha, len(x) if per_sample else 1), draw_shift(len(x))
         return mix(x, shift, lam), mix(y, shift, lam)
 
-    return Recipe(batch=batch if alpha else None)
+    return Recipe(batch=batch, row_by_row=per_sample) if alpha else Recipe()

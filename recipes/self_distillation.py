@@ -39,4 +39,4 @@ def self_distillation(weight: float = 0.5) -> Recipe:
             taught = teachers[0].to(x.device)(x).float().softmax(1)
         return x, (1 - weight) * y + weight * taught
 
-    return Recipe(teacher=receive, batch=batch) if weight else Recipe()
+    return Recipe(teacher=receive, batch=batch, row_by_row=True) if weight else Recipe()

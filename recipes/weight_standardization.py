@@ -36,10 +36,10 @@ class Standardized(nn.Module):
 def weight_standardization() -> Recipe:
     """Each hidden unit's incoming weights are standardized: w <- 1.71 / sqrt(fan-in) * (w - mean) / std.
 
-    In all linear and convolutional layers but the last, as in both papers. Qiao et al. have no factor before it, since
-    normalization of the activations follows, which undoes any factor; the one of Brock et al. (1 / sqrt(fan-in), times
-    the gain of ReLU) keeps activations at their scale where none follows. The variance is the biased one, as in the
-    paper and timm; the authors' code takes the unbiased one. It has no strength.
+    In all layers but the last: the papers' convolutions, and here the linear layers too. Qiao et al. have no factor
+    before it, since normalization of the activations follows, which undoes any factor; the one of Brock et al.
+    (1 / sqrt(fan-in), times the gain of ReLU) keeps activations at their scale where none follows. The variance is the
+    biased one, as in the paper and timm; the authors' code takes the unbiased one. It has no strength.
 
     Raises:
         UnfitError: the network has no hidden layer.

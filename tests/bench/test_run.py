@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench import catalogue
 from bench.run import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +120,12 @@ def test_list_shows_everything(run: Any) -> None:
     assert status == 0
     for name in [*techniques(), *datasets(), *NETS]:
         assert re.search(rf"^{name}\b", out, flags=re.MULTILINE), name
+    text = " ".join(out.split())
+    for technique in techniques().values():
+        parts = [technique.summary, technique.paper, catalogue.grid(technique), catalogue.reference(technique.name)]
+        assert all(part in text for part in parts if part), technique.name
+    assert "(off None)" in text
+    assert "refused where: the dataset holds no images" in text
 
 
 def test_diverged_run_exits_1(run: Any) -> None:

@@ -1,4 +1,4 @@
-"""Reference: torch's AveragedModel with its EMA function over the trajectory of a real run, and timm's warm-up idea."""
+"""Reference: torch's AveragedModel with its EMA function over a real run's trajectory; debiased, the weighted mean."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -16,7 +17,7 @@ from bench.module import Classifier
 from bench.training import execute, prepare
 from recipes import build
 from recipes._averaging import floating_state
-from recipes.ema import present_decay
+from recipes.ema import newest_weight
 
 Make = Callable[..., Any]
 
@@ -49,7 +50,7 @@ class Follow(Callback):
 
 def test_evaluated_weights_are_torchs_average(make_config: Make) -> None:
     follow = Follow(lambda net: AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True))
-    result = execute(prepare(make_config(recipe="ema(decay=0.9, warmup=False)", epochs=3)), [follow])
+    result = execute(prepare(make_config(recipe="ema(decay=0.9, debias=False)", epochs=3)), [follow])
     assert result.status == "ok"
     assert follow.seen == [True] * 4
 
@@ -92,16 +93,27 @@ def test_it_smooths_the_validation_curve(make_config: Make) -> None:
     assert wiggles[1] < 0.5 * wiggles[0]
 
 
-def test_decay_with_warmup_by_hand() -> None:
-    assert present_decay(0.99, 0, True) == 0.1
-    assert present_decay(0.99, 10, True) == 11 / 20
-    assert present_decay(0.99, 10_000, True) == 0.99
-    assert present_decay(0.99, 0, False) == 0.99
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.9999])
+def test_debiased_weights_count_by_their_age_and_nothing_else(decay: float) -> None:
+    values = np.random.default_rng(0).normal(size=40)
+    average = 0.0
+    for t, value in enumerate(values):
+        average += newest_weight(decay, t, debias=True) * (value - average)
+    assert average == pytest.approx(np.average(values, weights=decay ** np.arange(40)[::-1]))
+    assert newest_weight(decay, 7, debias=False) == pytest.approx(1 - decay)
+
+
+def test_a_run_evaluates_the_weighted_mean_of_its_trajectory(make_config: Make) -> None:
+    """At a decay near 1, all weights since the first step count alike: AveragedModel without a function of its own."""
+    follow = Follow(AveragedModel)
+    result = execute(prepare(make_config(recipe="ema(decay=0.9999999)", epochs=3)), [follow])
+    assert result.status == "ok"
+    assert follow.seen == [True] * 4
 
 
 def test_buffers_are_averaged_too(make_config: Make) -> None:
     follow = Follow(lambda net: AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True))
-    execute(prepare(make_config(recipe="batch_norm+ema(decay=0.9, warmup=False)", epochs=2)), [follow])
+    execute(prepare(make_config(recipe="batch_norm+ema(decay=0.9, debias=False)", epochs=2)), [follow])
     assert follow.seen == [True] * 3
 
 

@@ -83,6 +83,25 @@ def test_off_and_refusals() -> None:
         build("manifold_mixup").model(network("linear"))
 
 
+@pytest.mark.parametrize("after", ["self_distillation", "mixup(per_sample=True)", "cutmix(per_sample=True)"])
+def test_what_treats_each_row_in_its_own_way_comes_before(after: str) -> None:
+    with pytest.raises(RecipeError, match="mixes targets for a hidden layer: write"):
+        build(f"manifold_mixup+label_smoothing+{after}")
+    assert build(f"{after}+manifold_mixup").mixes_layers
+
+
+def test_lambda_follows_alpha() -> None:
+    """Beta(4, 4) has mean 1/2 and variance 1/36; targets of two classes show lambda."""
+    batch = build("manifold_mixup(alpha=4)").batch
+    assert batch
+    x, y = torch.zeros(2, 1), torch.eye(2)
+    torch.manual_seed(0)
+    lams = torch.tensor([float(batch(x, y)[1][0, 0]) for _ in range(4000)])
+    lams = lams[lams < 1]  # a row that is its own partner
+    assert abs(float(lams.mean()) - 0.5) < 0.02
+    assert abs(float(lams.var()) - 1 / 36) < 0.004
+
+
 def gradients(spec: str) -> list[Tensor]:
     """Of four steps, with dropout between the mixed layers' draws, of this process's share of the rows."""
     recipe = build(spec)

@@ -38,7 +38,8 @@ COLUMNS = (
     ("Brier", "Squared error of the predicted probabilities, 0 to 2; lower is better."),
     (
         "time",
-        "Training time relative to the baseline's, median over paired seeds: processor time, or wall time on a GPU.",
+        "Training time relative to the baseline's, median over paired seeds: processor time, or wall time where that "
+        "was not measured, as on a GPU.",
     ),
     ("zeros", "Percent of weights that are exactly zero."),
 )

@@ -17,7 +17,7 @@ if __package__ in (None, ""):  # run as a script: the repository's root, not ben
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     gc.disable()  # the process ends soon, and hardly leaves cycles: an eighth of its time, for 10 MB
 
-from bench import expected, figures, labels, tables, tracking, words
+from bench import expected, figures, labels, shapes, tables, tracking, words
 from bench.config import ConfigError
 from bench.figures import Figure
 from bench.page import Study, page
@@ -73,7 +73,8 @@ def read_study(folder: Path) -> Study:
     if not (folder / "records").is_dir():
         raise ConfigError(f"{str(folder)!r} holds no records/ folder: train something first, as results/runs")
     path, loaded = folder / "study.yaml", load_runs(folder)
-    tuning, decomposition = _json(folder / "tuning.json", {}), _json(folder / "decomposition.json", [])
+    tuning = _json(folder / "tuning.json", {}, shapes.TUNING)
+    decomposition = _json(folder / "decomposition.json", [], shapes.DECOMPOSITION)
     plan = load_study(path) if path.exists() else None
     seeds = plan.seeds if plan else ()
     absent = expected.absent(expected.final_conditions(plan, tuning), loaded.runs) if plan else []
@@ -92,15 +93,15 @@ def read_study(folder: Path) -> Study:
     )
 
 
-def _json(path: Path, default: Any) -> Any:
+def _json(path: Path, default: Any, shape: Any) -> Any:
     if not path.exists():
         return default
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is not JSON: {error}") from None
-    if not isinstance(content, type(default)):
-        raise ConfigError(f"{path}: expected a JSON {type(default).__name__}, got {type(content).__name__}")
+    if wrong := shapes.misshapen(content, shape):
+        raise ConfigError(f"{path}: {wrong} is not what bench/study.py writes; run the study again")
     return content
 
 

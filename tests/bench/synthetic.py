@@ -187,7 +187,7 @@ def tuning(folds: int = 3) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     trial = {"recipe": "none", "lr": 0.001, "score": 0.1, "run_ids": [r["run_id"] for r in base]}
     where = {"dataset": "digits", "model": "mlp", "train_size": None, "recipe": "none"}
     conditions = [{**where, "chosen": {"recipe": "none", "lr": 0.001}, "trials": [trial]}, *(c for c, _ in parts)]
-    rule = {"trials": 5, "folds": folds, "select": "val/loss", "space": "strength"}
+    rule = {"trials": 5, "folds": folds, "select": "val/loss", "space": "strength", "sampler": None}
     return {"rule": rule, "conditions": conditions}, [*base, *(r for _, records in parts for r in records)]
 
 

@@ -24,6 +24,9 @@ GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ("dataset", "model", "recipe", "fingerprint", "suite", "mark")
 """Columns of summary.csv that hold no numbers."""
+RULE = {"trials": 5, "folds": None, "select": "val/loss", "space": "strength", "sampler": None}
+TUNING = json.dumps({"rule": RULE, "conditions": []})
+CONDITION = '{"dataset": "digits", "model": "mlp", "train_size": 200, "recipe": "none", "chosen": null, "trials": []}'
 SMOOTHING, DROPOUT = "label_smoothing(epsilon=0.1)", "dropout(p=0.3)"
 
 Report = Callable[..., tuple[int, str, str]]
@@ -396,7 +399,7 @@ def test_missing_cells_of_a_tuned_study(tmp_path: Path, report: Report, chosen: 
     """The strength that was chosen counts; while none is, any."""
     plan = "recipes: [none, dropout]\nseeds: [0, 1, 2]\nepochs: 3\ntune: {trials: 3}\n"
     row = {"dataset": "digits", "model": "mlp", "train_size": None, "recipe": "dropout", "chosen": chosen, "trials": []}
-    synthetic.write(tmp_path, three("none", DROPOUT), study=plan, tuning={"rule": {}, "conditions": [row]})
+    synthetic.write(tmp_path, three("none", DROPOUT), study=plan, tuning={"rule": RULE, "conditions": [row]})
     status, _, err = report(tmp_path, "--fail_on_missing")
     assert status == (1 if missing else 0)
     assert err == (f"{missing} cells have no finished record\n" if missing else "")
@@ -408,7 +411,16 @@ def test_missing_cells_of_a_tuned_study(tmp_path: Path, report: Report, chosen: 
         ({"study": "seeds: [0"}, "study.yaml"),
         ({"study": "recipes: [nonne]"}, "nonne"),
         ({"tuning": "{"}, "tuning.json is not JSON"),
-        ({"decomposition": "{}"}, "decomposition.json: expected a JSON list"),
+        ({"decomposition": "{}"}, "decomposition.json: the file is not what bench/study.py writes"),
+        ({"decomposition": "[{}]"}, "decomposition.json: [0].dataset is not what"),
+        ({"tuning": "[]"}, "tuning.json: the file is not what"),
+        ({"tuning": "{}"}, "tuning.json: rule is not what"),
+        ({"tuning": TUNING.replace("[]", "[3]")}, "tuning.json: conditions[0] is not what"),
+        (
+            {"tuning": TUNING.replace("[]", "[" + CONDITION.replace("[]", "[{}]") + "]")},
+            "conditions[0].trials[0].recipe is",
+        ),
+        ({"tuning": TUNING.replace("[]", "[" + CONDITION.replace("null", '"none"') + "]")}, "conditions[0].chosen is"),
     ],
 )
 def test_wrong_files_are_refused_in_one_line(tmp_path: Path, report: Report, files: dict[str, str], words: str) -> None:

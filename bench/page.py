@@ -101,7 +101,8 @@ def _bar(study: Study) -> str:
 
 def _head(study: Study) -> str:
     final = [run for run in study.runs if run.final]
-    recipes = len({run.recipe for run in final} - {labels.BASELINE})
+    named = [c["recipe"] for c in study.tuning.get("conditions", [])] or [run.recipe for run in final]
+    recipes = len(set(named) - {labels.BASELINE})
     counts = f"{len(final):,} runs of {recipes} recipe{'s' * (recipes != 1)} beside the baseline"
     trials = len(study.runs) - len(final)
     extra = f", and {trials:,} tuning trials and resamples" if trials else ""
@@ -186,7 +187,7 @@ def _column(name: str, unit: str = "", kind: str = "number", first: str = "down"
     return f'<th scope="col" data-kind="{kind}" data-first="{first}"><button>{words_}<i></i></button></th>'
 
 
-FOREST_WIDTH = 190.0
+FOREST_WIDTH = 150.0
 
 
 def _forest_x(axis: svg.Axis, value: float) -> float:
@@ -223,10 +224,12 @@ def _row(group: Group, row: Row, axis: svg.Axis, with_forest: bool, zeros: bool)
     star = f'&nbsp;<span class="{mark}" title="{MARK_WORDS[row.mark]}">{MARKS[row.mark]}</span>' if mark else ""
     name = labels.names(row.recipe) + (f" (lr {row.lr:g})" if row.lr_shown else "")
     strength = labels.strengths(row.recipe)
-    first = f"{sample}<b>{text(name, 120)}</b>{star}" + (f"<small>{text(strength, 120)}</small>" if strength else "")
+    shown = text(name, 120).replace("_", "_<wbr>")
+    first = f"{sample}<b>{shown}</b>{star}" + (f"<small>{text(strength, 120)}</small>" if strength else "")
     compared = _compared(row, axis) if with_forest else ""
     cells = [
-        f'<th scope="row" tabindex="0" data-r="{figures.key_of(row.recipe)}" data-v="{text(name, 120)}">{first}</th>',
+        f'<th scope="row" class="who" tabindex="0" data-r="{figures.key_of(row.recipe)}" '
+        f'data-v="{text(name, 120)}">{first}</th>',
         _interval_cell(row.test),
         compared,
         _interval_cell(row.gap, signed=True),

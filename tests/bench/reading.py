@@ -8,7 +8,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-VOID = {"meta", "link", "br", "path", "circle", "rect"}
+VOID = {"meta", "link", "br", "wbr", "path", "circle", "rect"}
 """Elements of the page that never have an end tag."""
 
 

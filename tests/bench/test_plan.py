@@ -100,7 +100,7 @@ WRONG = [
     ("recipes: [l1]\ntune: {trials: 99}", "more than the"),
     ("recipes: [l1]\ntune: {trials: 2000000000}", "trials must be at most 1000"),
     ("recipes: [l1]\ntune: {folds: 2000000000}", "folds must be at most 1000"),
-    ("recipes: [early_stopping]\ntune: {trials: 99, sampler: random}", "more than the 20 values between the ends"),
+    ("recipes: [early_stopping]\ntune: {trials: 99, sampler: random}", "more than the 10 values between the ends"),
     ("recipes: [l1]\ntune: {trials: 2, sampler: qmc, grids: {l1: [0.1]}}", "more than the 1 values between the ends"),
     ("recipes: [l1]\ntune: {trials: 1, grids: {l2: [0.1]}}", "no recipe of the study leaves l2's strength open"),
     ("recipes: [l1]\ntune: {grids: {l1: [1, 1.0]}}", "list of distinct values"),

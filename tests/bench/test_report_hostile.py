@@ -64,7 +64,8 @@ HOSTILE = [
 ]
 OURS = {
     *("html", "head", "meta", "link", "title", "style", "body", "div", "span", "button", "main", "section", "h1", "h2"),
-    *("h3", "p", "b", "i", "small", "br", "a", "nav", "ol", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"),
+    *("h3", "p", "b", "i", "small", "br", "wbr", "a", "nav", "ol", "ul", "li", "table", "thead", "tbody", "tr"),
+    *("th", "td"),
     *("details", "summary", "dl", "dt", "dd", "figure", "figcaption", "footer", "code", "pre", "script"),
     *("svg", "g", "path", "circle", "rect", "text"),
 }

@@ -390,7 +390,7 @@ def _tuned_sweeps(runs: Sequence[Run], tuning: Mapping[str, Any]) -> list[Sweep]
         }
         if len(drawn[held_out]) > 1:
             chosen = _strength_of(str(c["chosen"]["recipe"]), name) if c.get("chosen") else None
-            where = f"{c['dataset']}, {c['model']}" + (f", {c['train_size']}" if c.get("train_size") else "")
+            where = labels.place(*_place(c))
             recipe = str((c.get("chosen") or {}).get("recipe", c["recipe"]))
             sweeps.append(
                 Sweep(name, parameter, labels.family(recipe), recipe, drawn, chosen, base.get(_place(c)), where)
@@ -524,7 +524,7 @@ PART_HEADINGS = (
 
 def _part_rows(swept: Mapping[tuple[str, str, Any, str], Sequence[Mapping[str, Any]]]) -> Iterator[list[str]]:
     for (dataset, model, size, technique), found in sorted(swept.items(), key=repr):
-        where = f"{dataset}, {model}" + (f", {size}" if size else "")
+        where = labels.place(dataset, model, size)
         for e in sorted(found, key=lambda e: float(e["strength"])):
             parts = [(e.get(kind) or {}).get(part, math.nan) for kind, names in PARTS.items() for part, *_ in names]
             yield [technique, where, f"{e['strength']:g}", *(number(float(v), 4) for v in parts)]
@@ -541,7 +541,7 @@ def _decomposition_panel(
     unit = "squared error" if kind == "squared" else "0-1 loss"
     x = strength_axis(technique, str(parameter.strength) if parameter else "strength", values)
     frame = Frame(x, svg.linear(unit, [0.0, *numbers]), width=290, height=215, top=40)
-    where = f"{dataset}, {model}" + (f", {size}" if size else "") + f"; {unit}"
+    where = f"{labels.place(dataset, model, size)}; {unit}"
     marks = [svg.text(frame.left, 30, where, "s h")]
     for part, color, dash, shape in PARTS[kind]:
         ys = [float(e[kind][part]) for e in ordered]
@@ -809,4 +809,10 @@ def of_study(
     groups: Sequence[Group], runs: Sequence[Run], tuning: Mapping[str, Any], decomposition: Sequence[Mapping[str, Any]]
 ) -> list[Figure]:
     """The figures across tables."""
-    return [strengths(groups, runs, tuning), decompositions(decomposition), *sizes(groups)]
+    titles = {str(run.config.get("dataset")): run.dataset for run in runs}
+
+    def titled(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        return [{**row, "dataset": titles.get(str(row["dataset"]), row["dataset"])} for row in rows]
+
+    tuned = {**tuning, "conditions": titled(tuning.get("conditions", []))}
+    return [strengths(groups, runs, tuned), decompositions(titled(decomposition)), *sizes(groups)]

@@ -57,6 +57,11 @@ class Term:
         return float(value) if isinstance(value, (int, float)) and abs(value) <= LARGEST else None
 
 
+def place(dataset: str, model: str, train_size: int | None) -> str:
+    """`mnist, mlp, 1,000 samples`; without a number where all samples are trained on."""
+    return f"{dataset}, {model}" + (f", {train_size:,} samples" if train_size else "")
+
+
 @cache
 def terms(spec: str) -> tuple[Term, ...]:
     """The terms of a canonical spec. What cannot be read as one is a single term that bears the whole text.

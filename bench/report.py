@@ -8,7 +8,7 @@ import gc
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -230,13 +230,15 @@ def _index_cells(summary: Path) -> list[str]:
     with summary.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     best = [r for r in rows if r["mark"] == "best"]
-    wins = "<br>".join(
-        f"{markdown(r['dataset'])}, {markdown(r['model'])}: {code(labels.short(r['recipe'], 60))} {float(r['test']):.2f} %"
-        for r in best[:8]
-    ) + ("<br>..." if len(best) > 8 else "")
-    recipes = len({r["recipe"] for r in rows} - {labels.BASELINE})
+    wins = "<br>".join(map(_index_win, best[:8])) + ("<br>..." if len(best) > 8 else "")
+    recipes = len({labels.names(r["recipe"]) for r in rows} - {labels.BASELINE})
     settings = {(r["dataset"], r["model"], r["train_size"], r["fingerprint"]) for r in rows}
     return [str(len(settings)), str(recipes), str(sum(int(r["n"]) for r in rows)), wins]
+
+
+def _index_win(row: Mapping[str, str]) -> str:
+    place = labels.place(row["dataset"], row["model"], int(row["train_size"] or 0))
+    return f"{markdown(place)}: {code(labels.short(row['recipe'], 60))} {float(row['test']):.2f} %"
 
 
 def log_table(name: str, groups: Sequence[Group], mode: str, project: str, folder: Path) -> None:

@@ -473,6 +473,21 @@ def test_figures_of_an_earlier_report_go(golden: Path, report: Report) -> None:
     assert "old.svg" not in contents(golden)
 
 
+def test_a_folder_of_images_bears_its_own_name_in_every_figure(tmp_path: Path, report: Report) -> None:
+    tuning, trials = synthetic.tuning()
+    made, parts = synthetic.study(range(3), (None, 200)) + trials, synthetic.decomposition()
+    for record in made:
+        record["config"]["dataset"] = record["dataset"]["name"] = "imagefolder"
+        record["dataset"]["title"] = "my birds"
+    for row in (*tuning["conditions"], *parts):
+        row["dataset"] = "imagefolder"
+    report(synthetic.write(tmp_path, made, tuning=tuning, decomposition=parts))
+    for name in ("strength", "bias-variance"):
+        drawn = (tmp_path / "figures" / f"{name}.svg").read_text()
+        assert "my birds, mlp" in drawn
+        assert "imagefolder" not in drawn
+
+
 def test_every_figure_of_a_full_study_is_drawn(tmp_path: Path, report: Report) -> None:
     tuning, trials = synthetic.tuning()
     made = synthetic.study(range(3), (None, 200)) + trials
@@ -489,15 +504,19 @@ def test_index_over_all_studies(tmp_path: Path, report: Report) -> None:
     results = tmp_path / "results"
     for name in ("one", "two|x"):
         report(synthetic.write(results / name, study(BOTH), study=PLAN))
+    tuned = [synthetic.make(f"dropout(p={p})", s, train_size=n) for p, n in ((0.1, 200), (0.3, 1000)) for s in (0, 1)]
+    report(synthetic.write(results / "three", tuned, study=PLAN))
     synthetic.write(results / "runs", study(BOTH))  # no study
     (results / "odd").mkdir()
     (results / "odd" / "study.yaml").write_text(PLAN)
     (results / "odd" / "summary.csv").write_text("an,older,table\n1,2,3\n")
     report(results / "one")
     lines = [line for line in (results / "README.md").read_text().splitlines() if line.startswith("| [")]
-    assert [line.split("]")[0] for line in lines] == ["| [odd", "| [one", r"| [two\|x"]
+    assert [line.split("]")[0] for line in lines] == ["| [odd", "| [one", "| [three", r"| [two\|x"]
     assert "not readable" in lines[0]
     assert "(one/report.md) | 1 | 1 | 10 | digits, mlp: `dropout(p=0.3)` " in lines[1]
+    assert "| 2 | 1 | 4 | digits, mlp, 200 samples: `dropout(p=0.1)` " in lines[2]
+    assert "<br>digits, mlp, 1,000 samples: `dropout(p=0.3)` " in lines[2]
 
 
 def test_an_index_that_a_person_wrote_stays(tmp_path: Path, report: Report) -> None:

@@ -13,13 +13,14 @@ The contestants take turns, so that a machine whose speed drifts slows all of th
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import _everyday_lightning
-from bench._augment_speed import measure_augmentations
+from bench._augment_speed import Row, measure_augmentations
 from bench._everyday import BATCH, TASKS
 from bench.config import RunConfig
 from bench.console import ProgressBar
@@ -176,7 +177,7 @@ def _seconds(commands: list[list[str]], workers: int) -> float:
     return time.perf_counter() - start
 
 
-def table_of(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+def table_of(title: str, headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="right" if i else "left")
@@ -221,14 +222,19 @@ def show_study(console: Console, options: Any) -> None:
 
 def show_augmentations(console: Console, options: Any) -> None:
     """Milliseconds a batch, on as many threads as torch uses now."""
-    rows = []
-    for row in measure_augmentations(rounds=options.rounds):
-        others = [row.torchvision, row.kornia]
-        ratios = [None if t is None else t / row.ours for t in others]
-        values = ("-" if v is None else f"{v:.1f}" for v in (row.ours, *others, *ratios))
-        rows.append((row.recipe, "x".join(map(str, row.size)), *values))
-    headings = ("recipe", "batch", "suite", "torchvision, per image", "kornia", "loop / suite", "kornia / suite")
-    console.print(table_of(f"Augmenting a batch, ms, {torch.get_num_threads()} threads", headings, rows))
+    headings = ("recipe", "suite", "loop", "kornia", "loop / suite", "kornia / suite")
+    for size, rows in itertools.groupby(measure_augmentations(rounds=options.rounds), key=lambda row: row.size):
+        batch = "x".join(map(str, size))
+        title = (
+            f"Augmenting a batch of {batch}, ms, threads: {torch.get_num_threads()}; loop: torchvision, image by image"
+        )
+        console.print(table_of(title, headings, map(_augmentation_cells, rows)))
+
+
+def _augmentation_cells(row: Row) -> tuple[str, ...]:
+    others = [row.torchvision, row.kornia]
+    ratios = [None if t is None else t / row.ours for t in others]
+    return (row.recipe, *("-" if v is None else f"{v:.1f}" for v in (row.ours, *others, *ratios)))
 
 
 def make_parser() -> Parser:

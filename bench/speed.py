@@ -225,9 +225,7 @@ def show_augmentations(console: Console, options: Any) -> None:
     headings = ("recipe", "suite", "loop", "kornia", "loop / suite", "kornia / suite")
     for size, rows in itertools.groupby(measure_augmentations(rounds=options.rounds), key=lambda row: row.size):
         batch = "x".join(map(str, size))
-        title = (
-            f"Augmenting a batch of {batch}, ms, threads: {torch.get_num_threads()}; loop: torchvision, image by image"
-        )
+        title = f"Augmenting {batch}, ms, threads: {torch.get_num_threads()}; loop: torchvision, per image"
         console.print(table_of(title, headings, map(_augmentation_cells, rows)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from bench.module import Classifier
 from bench.record import Record
 from bench.training import Prepared, execute, make_trainer, prepare, quiet
 from recipes import build
+
+sys.path.append(str(Path(__file__).parent))  # helpers.py, which the tests of several techniques share
 
 Fit = Callable[..., "Run"]
 Settings = dict[str, Any]

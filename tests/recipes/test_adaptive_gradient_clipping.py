@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
+from helpers import apply, network
 from timm.utils import adaptive_clip_grad
 
-from bench import nets
 from recipes import RecipeError, UnfitError, build
 from recipes.adaptive_gradient_clipping import adaptive_gradient_clipping
 
@@ -14,8 +14,7 @@ from recipes.adaptive_gradient_clipping import adaptive_gradient_clipping
 @pytest.mark.parametrize("lam", [0.005, 0.05, 1e6])
 @pytest.mark.parametrize("spec", ["mlp(width=16)", "cnn(width=4)", "resnet18(width=4)"])
 def test_is_timms_on_all_but_the_output_layer(spec: str, lam: float) -> None:
-    torch.manual_seed(0)
-    net = nets.build(spec, (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
+    net = network(spec)
     net(torch.rand(16, 1, 8, 8)).square().sum().backward()
     plain, reference = copy.deepcopy(net), copy.deepcopy(net)
     for p, q in zip(plain.parameters(), net.parameters(), strict=True):
@@ -37,8 +36,7 @@ def test_is_timms_on_all_but_the_output_layer(spec: str, lam: float) -> None:
 
 
 def test_units_have_ratios_of_at_most_lam() -> None:
-    torch.manual_seed(0)
-    net = nets.build("mlp(width=16)", (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
+    net = network("mlp(width=16)")
     net(torch.rand(16, 1, 8, 8)).square().sum().backward()
     recipe = build("adaptive_gradient_clipping(lam=0.01)+weight_standardization")
     assert recipe.model
@@ -54,7 +52,5 @@ def test_off_and_refusals() -> None:
     assert off.gradient is off.model is None
     with pytest.raises(RecipeError, match="lam must be above 0"):
         build("adaptive_gradient_clipping(lam=0)")
-    model = adaptive_gradient_clipping().model
-    assert model
     with pytest.raises(UnfitError, match="no layer before its output layer"):
-        model(nets.build("linear", (1, 8, 8), 10, torch.zeros(1), torch.ones(1)))
+        apply("adaptive_gradient_clipping", "linear")

@@ -2,20 +2,12 @@
 
 import pytest
 import torch
+from helpers import apply
 from torch import nn
 
-from bench import nets
 from recipes import RecipeError, Slot, UnfitError, build
 from recipes._norm import BatchNorm
 from recipes.batch_norm import batch_norm
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
-
-
-def apply(spec: str, net: str) -> nn.Module:
-    model = build(spec).model
-    assert model
-    return model(nets.build(net, (1, 8, 8), 10, ZEROS, ONES))
 
 
 @pytest.mark.parametrize("shape", [(16, 5), (16, 5, 4, 4)])

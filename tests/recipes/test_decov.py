@@ -5,9 +5,9 @@ import copy
 import numpy as np
 import pytest
 import torch
+from helpers import apply, network
 from torch import Tensor, nn
 
-from bench import nets
 from recipes import RecipeError, Step, UnfitError, build, slots
 from recipes.decov import Listener, decov, squared_covariance
 
@@ -36,8 +36,7 @@ def test_two_processes_share_the_batchs_covariance(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("order", ["decov(lam=2.0)+dropout", "dropout+decov(lam=2.0)"])
 def test_it_hears_the_step_s_own_activations_before_dropout(order: str) -> None:
-    torch.manual_seed(0)
-    net = nets.build("cnn(width=4)", (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
+    net = network("cnn(width=4)")
     recipe = build(order)
     assert recipe.model
     assert recipe.batch
@@ -74,7 +73,5 @@ def test_off_and_refusals() -> None:
     assert off.model is off.batch is off.penalty is None
     with pytest.raises(RecipeError, match="lam must be at least 0"):
         build("decov(lam=-1)")
-    model = decov().model
-    assert model
     with pytest.raises(UnfitError, match="no hidden units"):
-        model(nets.build("linear", (1, 8, 8), 10, torch.zeros(1), torch.ones(1)))
+        apply("decov", "linear")

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
+from helpers import apply
 from torchvision.ops import drop_block2d
 
-from bench import nets
 from recipes import RecipeError, UnfitError, build
 from recipes._random import own_rows
 from recipes.dropblock import DropBlock, drop_block, dropblock
@@ -84,8 +84,6 @@ def test_refusals() -> None:
         build("dropblock(p=1.5)")
     with pytest.raises(RecipeError, match="block must be at least 1, got 0"):
         build("dropblock(block=0)")
-    model = dropblock().model
-    assert model
     with pytest.raises(UnfitError, match="no hidden units in feature maps"):
-        model(nets.build("mlp", (1, 8, 8), 10, torch.zeros(1), torch.ones(1)))
+        apply("dropblock", "mlp")
     assert dropblock(0.0).model is None

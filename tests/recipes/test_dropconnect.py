@@ -1,27 +1,15 @@
 """Reference: `torch.nn.functional.linear` with the mask written out, and `F.dropout`'s rate on the weights."""
 
-import copy
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import twins
 from torch import nn
 
-from bench import nets
 from recipes import RecipeError, UnfitError, build, weights
 from recipes.dropconnect import drop_weights, dropconnect
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
-
-
-def make(net: str, p: float = 0.5) -> tuple[nn.Module, nn.Module]:
-    """A network before and after surgery."""
-    torch.manual_seed(0)
-    plain = nets.build(net, (1, 8, 8), 10, ZEROS, ONES)
-    model = dropconnect(p).model
-    assert model
-    return plain, model(copy.deepcopy(plain))
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
@@ -34,7 +22,7 @@ def test_rate_and_scale(p: float) -> None:
 
 
 def test_a_pass_uses_one_mask_for_the_batch_on_weights_and_biases_of_hidden_layers() -> None:
-    plain, net = make("mlp")
+    plain, net = twins("dropconnect(p=0.5)", "mlp")
     x = torch.rand(6, 1, 8, 8)
     torch.manual_seed(1)
     logits = net(x)
@@ -48,7 +36,7 @@ def test_a_pass_uses_one_mask_for_the_batch_on_weights_and_biases_of_hidden_laye
 
 
 def test_evaluation_is_the_plain_network_and_parameters_stay() -> None:
-    plain, net = make("cnn")
+    plain, net = twins("dropconnect(p=0.5)", "cnn")
     x = torch.rand(3, 1, 8, 8)
     assert torch.equal(net.eval()(x), plain.eval()(x))
     assert sum(p.numel() for p in net.parameters()) == sum(p.numel() for p in plain.parameters())
@@ -64,5 +52,5 @@ def test_refusals() -> None:
         build("dropconnect(p=1.0)")
     for net in ("linear", "resnet9(width=4)"):
         with pytest.raises(UnfitError, match="no hidden fully connected layer"):
-            make(net)
+            twins("dropconnect(p=0.5)", net)
     assert dropconnect(0.0).model is None

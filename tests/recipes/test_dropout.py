@@ -5,14 +5,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import apply
 from torch import nn
 
-from bench import nets
 from recipes import RecipeError, UnfitError, build
 from recipes._random import own_rows
 from recipes.dropout import Dropout, drop, dropout
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
 
 
 @pytest.mark.parametrize("p", [0.01, 0.3, 0.7])
@@ -48,9 +46,7 @@ def test_two_processes_drop_what_one_does(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_it_stands_before_all_dense_layers_but_the_first_and_not_after_the_last() -> None:
-    model = build("dropout(p=0.5)").model
-    assert model
-    net = model(nets.build("mlp", (1, 8, 8), 10, ZEROS, ONES))
+    net = apply("dropout(p=0.5)", "mlp")
     x = torch.rand(4, 1, 8, 8)
     inputs: list[torch.Tensor] = []
     for layer in (m for m in net.modules() if isinstance(m, nn.Linear)):
@@ -71,8 +67,6 @@ def test_evaluation_is_the_identity() -> None:
 def test_refusals() -> None:
     with pytest.raises(RecipeError, match=r"p must be in \[0, 1\), got 1.0"):
         build("dropout(p=1)")
-    model = dropout(0.2).model
-    assert model
     with pytest.raises(UnfitError, match="no hidden units in fully connected layers"):
-        model(nets.build("linear", (1, 8, 8), 10, ZEROS, ONES))
+        apply("dropout", "linear")
     assert dropout(0.0).model is None

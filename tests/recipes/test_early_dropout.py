@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import apply
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from bench import RunConfig, nets, train
+from bench import RunConfig, train
 from recipes import RecipeError, UnfitError, build
 from recipes.dropout import drop
 from recipes.early_dropout import EarlyDropout, early_dropout, early_rate
@@ -67,8 +68,6 @@ def test_refusals() -> None:
     for share in (0.0, 1.5):
         with pytest.raises(RecipeError, match=rf"share must be in \(0, 1\], got {share}"):
             build(f"early_dropout(share={share})")
-    model = early_dropout().model
-    assert model
     with pytest.raises(UnfitError, match="no hidden units in fully connected layers"):
-        model(nets.build("linear", (1, 8, 8), 10, torch.zeros(1), torch.ones(1)))
+        apply("early_dropout", "linear")
     assert early_dropout(0.0).model is None

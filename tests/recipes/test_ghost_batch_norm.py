@@ -2,21 +2,13 @@
 
 import pytest
 import torch
+from helpers import apply
 from torch import nn
 
-from bench import nets
 from recipes import RecipeError, UnfitError, build
 from recipes._norm import BatchNorm
 from recipes._passes import frozen_statistics
 from recipes.ghost_batch_norm import GhostBatchNorm, ghost_batch_norm
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
-
-
-def apply(spec: str, net: str) -> nn.Module:
-    model = build(spec).model
-    assert model
-    return model(nets.build(net, (1, 8, 8), 10, ZEROS, ONES))
 
 
 @pytest.mark.parametrize("shape", [(12, 5), (12, 5, 3, 3)])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from helpers import network
 from torch import nn
 
-from bench import nets
 from recipes import RecipeError, build, weights
 from recipes.gradient_centralization import centralize, gradient_centralization
 
@@ -25,8 +25,7 @@ def test_each_unit_loses_its_mean(shape: tuple[int, ...], alpha: float) -> None:
 
 
 def test_sgd_keeps_the_sums_of_weights_and_biases_learn() -> None:
-    torch.manual_seed(0)
-    net = nets.build("cnn(width=4)", (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
+    net = network("cnn(width=4)")
     sums = [w.detach().flatten(1).sum(1) for w in weights(net)]
     biases = [p.detach().clone() for p in net.parameters() if p.ndim < 2]
     gradient = gradient_centralization().gradient

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
+from helpers import network
 from sklearn.linear_model import MultiTaskLasso
 from torch import Tensor, nn
 
-from bench import nets
 from bench.module import step_size
 from recipes import RecipeError, build, weights
 from recipes.group_lasso import group_lasso, group_threshold
@@ -84,8 +84,7 @@ def test_minimum_is_scikit_learns(optimizer: str) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_whole_units_of_every_kind_of_layer_become_zero(axis: int) -> None:
-    torch.manual_seed(0)
-    net = nets.build("cnn(width=8)", (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
+    net = network("cnn(width=8)")
     net = net.to(memory_format=torch.channels_last)
     before = [w.detach().clone() for w in weights(net)]
     biases = [p.clone() for p in net.parameters() if p.ndim < 2]

@@ -2,19 +2,10 @@
 
 import pytest
 import torch
-from torch import nn
+from helpers import apply
 
-from bench import nets
 from recipes import RecipeError, Slot, UnfitError, build
 from recipes.group_norm import count_groups
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
-
-
-def apply(spec: str, net: str) -> nn.Module:
-    model = build(spec).model
-    assert model
-    return model(nets.build(net, (1, 8, 8), 10, ZEROS, ONES))
 
 
 @pytest.mark.parametrize("net", ["mlp(width=48)", "cnn(width=16)", "resnet18(width=16)"])

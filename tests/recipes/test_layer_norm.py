@@ -3,18 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from helpers import apply
 
-from bench import nets
-from recipes import Slot, UnfitError, build
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
-
-
-def apply(spec: str, net: str) -> nn.Module:
-    model = build(spec).model
-    assert model
-    return model(nets.build(net, (1, 8, 8), 10, ZEROS, ONES))
+from recipes import Slot, UnfitError
 
 
 @pytest.mark.parametrize(("net", "count"), [("mlp", 2), ("cnn", 3), ("resnet9(width=2)", 8), ("resnet18(width=2)", 20)])

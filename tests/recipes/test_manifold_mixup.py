@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from helpers import network
 from torch import Tensor, nn
 
 from bench import nets
@@ -21,18 +22,13 @@ X = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.eye(10)[torch.arange(12) % 10]
 
 
-def network(name: str = "mlp", side: int = 8) -> nn.Module:
-    torch.manual_seed(0)
-    return nets.build(name, (1, side, side), 10, torch.zeros(1), torch.ones(1))
-
-
 def layers(net: nn.Module) -> list[MixHere]:
     return [m for m in net.modules() if isinstance(m, MixHere)]
 
 
 def test_each_layer_is_mixed_in_turn() -> None:
     recipe = build("manifold_mixup(alpha=1)")
-    plain, net = network(), recipe.model(network())
+    plain, net = network("mlp"), recipe.model(network("mlp"))
     standardize, (flatten, *body) = plain[0], plain[1]
     hidden = [i for i, m in enumerate(body) if m in slots(plain, "hidden")]
     drawn = []
@@ -54,7 +50,7 @@ def test_each_layer_is_mixed_in_turn() -> None:
 
 def test_nothing_is_mixed_in_evaluation_or_between_steps() -> None:
     recipe = build("manifold_mixup(alpha=1)")
-    plain, net = network(), recipe.model(network())
+    plain, net = network("mlp"), recipe.model(network("mlp"))
     torch.manual_seed(1)
     while layers(net)[0].draw.layer in (None, 0):
         recipe.batch(X, Y)
@@ -105,7 +101,7 @@ def test_lambda_follows_alpha() -> None:
 def gradients(spec: str) -> list[Tensor]:
     """Of four steps, with dropout between the mixed layers' draws, of this process's share of the rows."""
     recipe = build(spec)
-    net = recipe.model(network()) if recipe.model else network()
+    net = recipe.model(network("mlp")) if recipe.model else network("mlp")
     for seed in range(4):
         torch.manual_seed(seed)
         x, y = recipe.batch(X, Y) if recipe.batch else (X, Y)

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from helpers import network
 
-from bench import nets
 from recipes import RecipeError, build, weights
 from recipes.max_norm import max_norm, project_rows
 
@@ -25,8 +25,7 @@ def test_small_rows_stay_bit_for_bit_and_zeros_are_no_trouble() -> None:
 
 
 def test_weights_are_projected_and_biases_and_normalization_left() -> None:
-    torch.manual_seed(0)
-    net = nets.build("resnet18(width=2)", (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
+    net = network("resnet18(width=2)")
     others = {k: p.clone() for k, p in net.named_parameters() if p.ndim < 2}
     project = max_norm(0.3).project
     assert project

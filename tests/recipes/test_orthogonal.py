@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from helpers import network
 
-from bench import nets
 from recipes import RecipeError, Step, build, weights
 from recipes.orthogonal import deviation, orthogonal
 
@@ -40,8 +40,7 @@ def test_both_sides_have_one_gradient() -> None:
 
 
 def test_penalty_sums_over_layers_also_under_autocast() -> None:
-    torch.manual_seed(0)
-    net = nets.build("cnn(width=4)", (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
+    net = network("cnn(width=4)")
     penalty = orthogonal(0.5).penalty
     assert penalty
     value = penalty(net, NOTHING)

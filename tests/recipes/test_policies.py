@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers import operated, theirs
 from torchvision.transforms import v2
 
 from recipes import Task, UnfitError, _policies
@@ -11,13 +12,7 @@ from recipes._policies import IDENTITY, NAMES, SIGNED, apply_, draw, only, permi
 from recipes.augmix import mild_space
 from recipes.trivialaugment import wide_space
 
-THEIRS = {"shear_x": "ShearX", "shear_y": "ShearY", "translate_x": "TranslateX", "translate_y": "TranslateY"}
-THEIRS |= {"autocontrast": "AutoContrast"}
 BINS = 31
-
-
-def theirs(name: str) -> str:
-    return THEIRS.get(name, name.capitalize())
 
 
 @pytest.mark.parametrize(
@@ -55,12 +50,8 @@ def test_each_image_gets_its_own_operation() -> None:
     magnitude[which >= NAMES.index("autocontrast")] = magnitude[which >= NAMES.index("autocontrast")].abs()
     out = x.clone()
     apply_(out, which, magnitude)
-    policy = v2.AutoAugment(interpolation=v2.InterpolationMode.BILINEAR)
     for image, done, name, m in zip(x, out, which.tolist(), magnitude.tolist(), strict=True):
-        quantized = NAMES[name] in ("posterize", "solarize", "equalize")
-        given = (image * 255).round().to(torch.uint8) if quantized else image
-        expected = policy._apply_image_or_video_transform(given, theirs(NAMES[name]), m, policy.interpolation, {})
-        expected = expected / 255 if quantized else expected
+        expected = operated(image, theirs(NAMES[name]), m)
         torch.testing.assert_close(done, expected, atol=2e-5, rtol=0, msg=NAMES[name])
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from helpers import apply, network
 from torch.distributions import Categorical, kl_divergence
 
-from bench import nets
 from recipes import RecipeError, Step, UnfitError, build
 from recipes.dropout import Dropout
 from recipes.r_drop import r_drop, symmetric_kl
@@ -20,8 +20,7 @@ def test_divergence_is_torchs() -> None:
 
 @pytest.mark.parametrize("p", [0.0, 0.4])
 def test_penalty_compares_two_passes_that_drop_differently(p: float) -> None:
-    torch.manual_seed(0)
-    net = nets.build("mlp(width=32)", (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
+    net = network("mlp(width=32)")
     recipe = build(f"r_drop(alpha=2.0, p={p})")
     net = recipe.model(net) if recipe.model else net
     x = torch.rand(12, 1, 8, 8)
@@ -39,7 +38,7 @@ def test_penalty_compares_two_passes_that_drop_differently(p: float) -> None:
 
 
 def test_it_brings_dropout_only_where_asked() -> None:
-    net = nets.build("mlp(width=32)", (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
+    net = network("mlp(width=32)")
     model = r_drop(1.0, 0.3).model
     assert model
     assert [m.p for m in model(net).modules() if isinstance(m, Dropout)] == [0.3, 0.3]
@@ -53,7 +52,5 @@ def test_off_and_refusals() -> None:
         build("r_drop(alpha=-1)")
     with pytest.raises(RecipeError, match=r"p must be in \[0, 1\)"):
         build("r_drop(p=1)")
-    model = r_drop().model
-    assert model
     with pytest.raises(UnfitError, match="no hidden units"):
-        model(nets.build("linear", (1, 8, 8), 10, torch.zeros(1), torch.ones(1)))
+        apply("r_drop", "linear")

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torchvision.transforms import v2
+from helpers import operated, theirs
 
 from recipes import RecipeError, Task, UnfitError, build
 from recipes._policies import NAMES, draw, space
-
-CLASSES = {"shear_x": "ShearX", "shear_y": "ShearY", "translate_x": "TranslateX", "translate_y": "TranslateY"}
-BILINEAR = v2.InterpolationMode.BILINEAR
-
-
-def theirs(name: str) -> str:
-    return CLASSES.get(name) or {"autocontrast": "AutoContrast"}.get(name, name.capitalize())
 
 
 def test_two_operations_an_image_as_torchvisions() -> None:
@@ -25,16 +18,11 @@ def test_two_operations_an_image_as_torchvisions() -> None:
     torch.manual_seed(7)
     before, (out, _) = x.clone(), build("randaugment(m=9)").batch(x, torch.zeros(n, 1))
     assert torch.equal(x, before)
-    policy = v2.RandAugment(interpolation=BILINEAR)
-    levels = {"posterize", "solarize", "equalize"}
     for i in range(n):
         expected = x[i]
         for which, magnitude in steps:
             name = NAMES[which[i]] if which[i] >= 0 else "identity"
-            given = (expected * 255).round().to(torch.uint8) if name in levels else expected
-            m = round(float(magnitude[i])) if name == "posterize" else float(magnitude[i])
-            expected = policy._apply_image_or_video_transform(given, theirs(name), m, BILINEAR, {})
-            expected = expected / 255 if name in levels else expected
+            expected = operated(expected, theirs(name), float(magnitude[i]))
         # Between two operations torchvision's uint8 rounds to a level and ours does not: posterize may then fall into
         # the next step for a few pixels, while the others stay within about a level.
         assert ((out[i] - expected).abs() > 1.5 / 255).float().mean() < 0.02

@@ -5,24 +5,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from helpers import twins
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from bench import nets
 from recipes import RecipeError, build, weights
 from recipes._surgery import weighted
 from recipes.spectral_norm import Bounded, iterate, spectral_norm
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
-
-
-def make(net: str, c: float) -> tuple[nn.Module, nn.Module]:
-    """A network before and after surgery."""
-    torch.manual_seed(0)
-    plain = nets.build(net, (1, 8, 8), 10, ZEROS, ONES)
-    model = spectral_norm(c).model
-    assert model
-    return plain, model(copy.deepcopy(plain))
 
 
 def settle(net: nn.Module, passes: int = 150) -> None:
@@ -34,7 +23,7 @@ def settle(net: nn.Module, passes: int = 150) -> None:
 @pytest.mark.parametrize("net", ["linear", "mlp(width=16)", "cnn(width=2)"])
 @pytest.mark.parametrize("c", [0.5, 1.2])
 def test_norms_are_bounded_and_smaller_ones_left(net: str, c: float) -> None:
-    plain, bounded = make(net, c)
+    plain, bounded = twins(f"spectral_norm(c={c})", net)
     settle(bounded)
     for before, after in zip(weighted(plain), weighted(bounded), strict=True):
         sigma = torch.linalg.matrix_norm(before.weight.flatten(1), 2)
@@ -62,7 +51,7 @@ def test_weight_and_gradient_are_torchs_where_the_bound_is_active(make_layer: Ca
 
 
 def test_evaluation_does_not_iterate() -> None:
-    _, net = make("mlp", 0.5)
+    _, net = twins("spectral_norm(c=0.5)", "mlp")
     x = torch.rand(4, 1, 8, 8)
     net(x)
     before = {k: v.clone() for k, v in net.eval().state_dict().items()}
@@ -73,7 +62,7 @@ def test_evaluation_does_not_iterate() -> None:
 
 
 def test_two_passes_before_a_backward_pass_are_no_trouble() -> None:
-    _, net = make("cnn", 0.5)
+    _, net = twins("spectral_norm(c=0.5)", "cnn")
     x = torch.rand(4, 1, 8, 8)
     (net(x) + net(x)).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())

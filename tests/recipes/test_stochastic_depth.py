@@ -4,14 +4,13 @@ import math
 
 import pytest
 import torch
+from helpers import apply
 from timm.layers import drop_path
 from torchvision.ops import stochastic_depth as torchvision_stochastic_depth
 
 from bench import nets
 from recipes import RecipeError, UnfitError, build
 from recipes.stochastic_depth import DropBranch, stochastic_depth
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5])
@@ -32,9 +31,7 @@ def test_whole_rows_are_dropped_at_the_libraries_rate(p: float) -> None:
 
 @pytest.mark.parametrize(("net", "blocks"), [("resnet9(width=2)", 2), ("resnet18(width=2)", 8)])
 def test_rates_rise_linearly_from_p_over_l_to_p(net: str, blocks: int) -> None:
-    model = stochastic_depth(0.4).model
-    assert model
-    operated = model(nets.build(net, (1, 8, 8), 10, ZEROS, ONES))
+    operated = apply("stochastic_depth(p=0.4)", net)
     rates = [m.p for m in operated.modules() if isinstance(m, DropBranch)]
     assert rates == pytest.approx([0.4 * (i + 1) / blocks for i in range(blocks)])
 
@@ -51,8 +48,6 @@ def test_a_dropped_branch_leaves_the_shortcut() -> None:
 def test_refusals() -> None:
     with pytest.raises(RecipeError, match=r"p must be in \[0, 1\), got 1.0"):
         build("stochastic_depth(p=1.0)")
-    model = stochastic_depth().model
-    assert model
     with pytest.raises(UnfitError, match="no residual branches"):
-        model(nets.build("cnn", (1, 8, 8), 10, ZEROS, ONES))
+        apply("stochastic_depth", "cnn")
     assert stochastic_depth(0.0).model is None

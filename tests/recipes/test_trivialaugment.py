@@ -6,18 +6,11 @@ import math
 
 import pytest
 import torch
-from torchvision.transforms import v2
+from helpers import operated, theirs
 
 from recipes import RecipeError, Task, UnfitError, build
 from recipes._policies import NAMES, draw
 from recipes.trivialaugment import wide_space
-
-CLASSES = {"shear_x": "ShearX", "shear_y": "ShearY", "translate_x": "TranslateX", "translate_y": "TranslateY"}
-BILINEAR = v2.InterpolationMode.BILINEAR
-
-
-def theirs(name: str) -> str:
-    return CLASSES.get(name) or {"autocontrast": "AutoContrast"}.get(name, name.capitalize())
 
 
 def test_one_operation_an_image_as_torchvisions() -> None:
@@ -27,14 +20,10 @@ def test_one_operation_an_image_as_torchvisions() -> None:
     which, magnitude = draw(wide_space(32, 32), torch.randint(31, (n,)) / 30)
     torch.manual_seed(7)
     out, _ = build("trivialaugment").batch(x, torch.zeros(n, 1))
-    policy = v2.TrivialAugmentWide(interpolation=BILINEAR)
     for i in range(n):
         name = NAMES[which[i]] if which[i] >= 0 else "identity"
-        on_levels = name in {"posterize", "solarize", "equalize"}
-        given = (x[i] * 255).round().to(torch.uint8) if on_levels else x[i]
-        m = round(float(magnitude[i])) if name == "posterize" else float(magnitude[i])
-        expected = policy._apply_image_or_video_transform(given, theirs(name), m, BILINEAR, {})
-        torch.testing.assert_close(out[i], expected / 255 if on_levels else expected, atol=3e-5, rtol=0, msg=name)
+        expected = operated(x[i], theirs(name), float(magnitude[i]))
+        torch.testing.assert_close(out[i], expected, atol=3e-5, rtol=0, msg=name)
 
 
 def test_share_of_augmented_images() -> None:

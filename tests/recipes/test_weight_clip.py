@@ -2,22 +2,20 @@
 
 import numpy as np
 import pytest
-import torch
+from helpers import network
 
-from bench import nets
 from recipes import RecipeError, build
 from recipes.weight_clip import weight_clip
 
 
 @pytest.mark.parametrize("net", ["mlp", "resnet18(width=2)"])
 def test_weights_are_clipped_and_biases_and_normalization_left(net: str) -> None:
-    torch.manual_seed(0)
-    network = nets.build(net, (1, 8, 8), 10, torch.zeros(1), torch.ones(1))
-    before = {k: p.detach().clone().numpy() for k, p in network.named_parameters()}
+    operated = network(net)
+    before = {k: p.detach().clone().numpy() for k, p in operated.named_parameters()}
     project = weight_clip(0.05).project
     assert project
-    project(network, lambda p: 0.0)
-    for name, p in network.named_parameters():
+    project(operated, lambda p: 0.0)
+    for name, p in operated.named_parameters():
         expected = np.clip(before[name], -0.05, 0.05) if p.ndim >= 2 else before[name]
         np.testing.assert_array_equal(p.detach().numpy(), expected.astype(np.float32))
 

@@ -1,27 +1,14 @@
 """Reference: SciPy's normal distribution, and `torch.nn.functional.linear` with the noise written out."""
 
-import copy
-
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import twins
 from scipy import stats
 from torch import nn
 
-from bench import nets
 from recipes import RecipeError, build
 from recipes.weight_noise import Noise, weight_noise
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
-
-
-def make(net: str, sigma: float) -> tuple[nn.Module, nn.Module]:
-    """A network before and after surgery."""
-    torch.manual_seed(0)
-    plain = nets.build(net, (1, 8, 8), 10, ZEROS, ONES)
-    model = weight_noise(sigma).model
-    assert model
-    return plain, model(copy.deepcopy(plain))
 
 
 def test_noise_is_normal_with_the_given_deviation() -> None:
@@ -32,7 +19,7 @@ def test_noise_is_normal_with_the_given_deviation() -> None:
 
 
 def test_a_pass_uses_one_draw_for_the_batch_in_every_layer() -> None:
-    plain, net = make("mlp", 0.1)
+    plain, net = twins("weight_noise(sigma=0.1)", "mlp")
     x = torch.rand(6, 1, 8, 8)
     torch.manual_seed(1)
     logits = net(x)
@@ -46,7 +33,7 @@ def test_a_pass_uses_one_draw_for_the_batch_in_every_layer() -> None:
 
 @pytest.mark.parametrize("net", ["linear", "cnn", "resnet18(width=2)"])
 def test_evaluation_is_the_plain_network_and_gradients_reach_the_clean_weights(net: str) -> None:
-    plain, noisy = make(net, 0.1)
+    plain, noisy = twins("weight_noise(sigma=0.1)", net)
     x = torch.rand(4, 1, 8, 8)
     assert torch.equal(noisy.eval()(x), plain.eval()(x))
     noisy.train()

@@ -1,27 +1,14 @@
 """Reference: timm's `StdConv2d` and `ScaledStdConv2d`."""
 
-import copy
-
 import pytest
 import torch
+from helpers import twins
 from timm.layers import ScaledStdConv2d, StdConv2d
 from torch import nn
 
-from bench import nets
 from recipes import UnfitError, build, weights
 from recipes._surgery import weighted
 from recipes.weight_standardization import GAIN, standardize
-
-ZEROS, ONES = torch.zeros(1), torch.ones(1)
-
-
-def make(net: str) -> tuple[nn.Module, nn.Module]:
-    """A network before and after surgery."""
-    torch.manual_seed(0)
-    plain = nets.build(net, (1, 8, 8), 10, ZEROS, ONES)
-    model = build("weight_standardization").model
-    assert model
-    return plain, model(copy.deepcopy(plain))
 
 
 def test_weights_are_those_of_timm() -> None:
@@ -39,7 +26,7 @@ def test_weights_are_those_of_timm() -> None:
 
 @pytest.mark.parametrize("net", ["mlp", "cnn", "resnet18(width=4)"])
 def test_every_hidden_layer_but_not_the_last_has_mean_zero_and_one_norm(net: str) -> None:
-    plain, operated = make(net)
+    plain, operated = twins("weight_standardization", net)
     *hidden, last = weighted(operated)
     for layer in hidden:
         rows = layer.weight.flatten(1)
@@ -58,11 +45,11 @@ def test_the_gain_keeps_the_variance_through_a_relu() -> None:
 
 
 def test_a_layer_of_zeros_gives_finite_gradients() -> None:
-    _, net = make("resnet9(width=2)")
+    _, net = twins("weight_standardization", "resnet9(width=2)")
     net(torch.rand(4, 1, 8, 8)).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
 def test_refusals() -> None:
     with pytest.raises(UnfitError, match="weight_standardization: this network has no hidden layers"):
-        make("linear")
+        twins("weight_standardization", "linear")

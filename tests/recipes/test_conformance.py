@@ -6,6 +6,7 @@ import ast
 import contextlib
 import inspect
 import io
+import itertools
 import json
 import os
 import re
@@ -53,6 +54,19 @@ TIMES = ("seconds", "cpu_seconds", "images_per_second", "created")
 ACTING = {"flooding": "flooding(b=1.475)", "lookahead": "lookahead(alpha=0.1, k=3)"}
 # What leaves no trace in a run of a few epochs: no validation loss rises there.
 IDLE = ("none", "early_stopping")
+# Eight large steps leave weights of its own for every strength of a grid, but for these techniques with others.
+OWN: dict[str, dict[str, Any]] = {
+    "crop": {"image_size": 16},  # at 8 pixels the two smallest paddings are one pixel both
+    "cutmix": {"epochs": 8, "seed": 2},  # a step is mixed also at the smallest probability
+    "flooding": {"epochs": 20, "lr": 0.01, "schedule": "constant", "model": "mlp(width=64)"},  # losses reach all levels
+    "ghost_batch_norm": {"dataset": "digits", "train_size": 256, "batch_size": 128},  # more rows than the largest size
+    "gradient_clipping": {"lr": 0.1},  # gradients exceed the largest bound
+    "max_norm": {"lr": 0.3},  # weights exceed the largest bound
+    "mixup": {"epochs": 8},  # a lambda is far from 0 and 1 also at the smallest alpha
+    "spectral_norm": {"lr": 0.3},  # weights exceed the largest bound
+    "swa": {"epochs": 12},  # an epoch ends between any two starts
+}
+ALIKE = {"early_stopping": "most patiences find the same best epoch; its test counts the epochs that each waits"}
 
 Fit = Callable[..., Any]
 Settings = dict[str, Any]
@@ -254,11 +268,25 @@ def test_running_statistics_move_once_a_step(runs: dict[str, Any]) -> None:
 
 
 @every
-def test_every_strength_trains(fit: Fit, name: str) -> None:
-    for spec in strengths(TECHNIQUES[name]):
-        run = fitting(fit, spec)
+def test_every_strength_trains_and_each_in_its_own_way(fit: Fit, name: str) -> None:
+    """The weights that are left differ from value to value of the grid and from those without the technique."""
+    specs, settings = strengths(TECHNIQUES[name]), {"epochs": 4, "lr": 0.03} | OWN.get(name, {})
+    trained = {spec: fitting(fit, spec, **settings) for spec in specs}
+    for spec, run in trained.items():
         assert run.record.status == "ok", spec
         assert all(run.steps.finite), spec
+    if specs and name not in ALIKE:
+        model = trained[specs[0]].prepared.config.model
+        trained["none"] = fit("none", **settings | {"model": model})
+        alike = [(a, b) for a, b in itertools.combinations(trained, 2) if apart(trained[a], trained[b]) < 1e-5]
+        assert not alike
+
+
+def apart(a: Any, b: Any) -> float:
+    """The largest difference of a parameter that both networks have."""
+    p, q = (dict(run.net.named_parameters()) for run in (a, b))
+    assert p.keys() & q.keys()
+    return max(float((p[k] - q[k]).detach().abs().max()) for k in p.keys() & q.keys())
 
 
 @every

@@ -64,6 +64,13 @@ def test_best_weights_come_back_also_from_the_last_epoch() -> None:
     assert stopped([3.0, 1.0, 2.0], EarlyStopping(5)) == (3, 1)
 
 
+@pytest.mark.parametrize("patience", [1, 3, 10])
+def test_the_patience_given_is_waited(patience: int) -> None:
+    callbacks = build(f"early_stopping(patience={patience})").callbacks
+    assert callbacks
+    assert stopped([1.0] + [2.0] * 12, *callbacks()) == (1 + patience, 0)
+
+
 def test_state_goes_on_where_it_was() -> None:
     """Through a file, as a checkpoint is loaded."""
     losses, module = [3.0, 1.0, 2.0, 2.0, 2.0], nn.Linear(2, 2)

@@ -497,6 +497,15 @@ def test_every_figure_of_a_full_study_is_drawn(tmp_path: Path, report: Report) -
     assert "Left out:" not in page(tmp_path).words
 
 
+def test_time_of_all_trainings_is_told(tmp_path: Path, report: Report) -> None:
+    runs = [synthetic.make("none", seed, seconds=100.0) for seed in range(3)]
+    report(synthetic.write(tmp_path, runs))
+    assert "| time of all trainings | 5 minutes \\(processor time of 3 runs\\) |" in (tmp_path / "report.md").read_text()
+    synthetic.write(tmp_path, [{**runs[0], "cpu_seconds": 0, "seconds": 1e4}, *({**r, "seconds": 0} for r in runs[1:])])
+    report(tmp_path)
+    assert "3 hours (wall time of 3 runs)" in page(tmp_path).words
+
+
 # ------------------------------------------------------------------------------------------------------------- index
 
 

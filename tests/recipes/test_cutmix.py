@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from helpers import UNLIKELY
 from scipy import stats
 from torchvision.transforms import v2
 
@@ -55,6 +56,20 @@ def test_lambdas_are_distributed_as_torchvisions() -> None:
     theirs = [reference.make_params([x[:1]])["lam_adjusted"] for _ in range(n)]
     # torchvision halves the side before it rounds: boxes differ by up to a pixel.
     assert stats.ks_2samp(ours, theirs).statistic < 0.08
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("alpha", [0.3, 1.0, 5.0])
+def test_alpha_given_is_that_of_torchvisions_boxes(alpha: float, per_sample: bool) -> None:
+    """torchvision halves the side before it rounds: boxes differ by up to a pixel, so on images of many."""
+    torch.manual_seed(0)
+    n, side = 1000, 64
+    batch, reference = build(f"cutmix(p=1, alpha={alpha}, per_sample={per_sample})").batch, v2.CutMix(alpha=alpha)
+    rows = torch.arange(n if per_sample else 2.0).view(-1, 1, 1, 1).expand(-1, 1, side, side)
+    images = [batch(rows, torch.zeros(len(rows), 1))[0] for _ in range(1 if per_sample else n)]
+    ours = torch.cat([(i == rows).float().mean((1, 2, 3))[: None if per_sample else 1] for i in images])
+    theirs = [reference.make_params([rows[:1]])["lam_adjusted"] for _ in range(n)]
+    assert stats.ks_2samp(ours, theirs).pvalue > UNLIKELY
 
 
 def test_probability_of_a_mixed_batch() -> None:

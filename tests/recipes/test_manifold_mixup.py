@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from helpers import network
+from helpers import assert_beta, network
 from torch import Tensor, nn
 
 from bench import nets
@@ -24,6 +24,13 @@ Y = torch.eye(10)[torch.arange(12) % 10]
 
 def layers(net: nn.Module) -> list[MixHere]:
     return [m for m in net.modules() if isinstance(m, MixHere)]
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
+def test_alpha_given_is_that_of_lambda(alpha: float) -> None:
+    recipe, y = build(f"manifold_mixup(alpha={alpha})"), torch.eye(4)
+    recipe.model(network("mlp"))
+    assert_beta(torch.stack([recipe.batch(y, y)[1][0, 0] for _ in range(500)]), alpha)
 
 
 def test_each_layer_is_mixed_in_turn() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers import assert_beta
 from scipy import stats
 from torchvision.transforms import v2
 
@@ -40,10 +41,7 @@ def test_lambda_is_beta(alpha: float) -> None:
     torch.manual_seed(0)
     lam = draw_lambda(alpha, 4000)
     assert lam.dtype == torch.float32
-    # The lower half: near 1, single precision has few numbers.
-    lower = lam[lam < 0.5].double().numpy()
-    assert abs(len(lower) - 2000) < 4 * 1000**0.5
-    assert stats.kstest(lower, lambda v: 2 * stats.beta(alpha, alpha).cdf(v)).pvalue > 1e-3
+    assert_beta(lam, alpha)
 
 
 def test_shift_is_uniform_and_never_the_row_itself() -> None:
@@ -66,6 +64,16 @@ def test_inputs_and_targets_share_lambda_and_partner(per_sample: bool) -> None:
     own = mixed.diagonal()
     assert (len(own.unique()) > 1) == per_sample
     assert ((mixed > 0).sum(1) == 2).all()
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
+def test_alpha_given_is_that_of_lambda(alpha: float, per_sample: bool) -> None:
+    """Of a row that is its own one-hot target, lambda stays."""
+    torch.manual_seed(0)
+    batch = build(f"mixup(alpha={alpha}, per_sample={per_sample})").batch
+    drawn = [batch(y, y)[1].diagonal()[: None if per_sample else 1] for y in [torch.eye(4)] * 500]
+    assert_beta(torch.cat(drawn), alpha)
 
 
 def test_mixing_twice_in_either_order_keeps_rows_together() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from helpers import assert_beta
+from torch import Tensor, nn
 
 from recipes import RecipeError, Step, build
 from recipes._mixing import draw_lambda, draw_shift
@@ -28,6 +29,19 @@ def test_penalty_is_the_mixup_loss(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(found, 2 * expected)
     found.backward()
     assert net[1].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("alpha", [0.5, 2.0, 20.0])
+def test_alpha_given_is_that_of_lambda(alpha: float) -> None:
+    """The network sees rows of which lambda stays where each is a unit vector."""
+    torch.manual_seed(0)
+    seen: list[Tensor] = []
+    net = nn.Identity()
+    net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0, 0]))
+    penalty, x = build(f"regmixup(alpha={alpha})").penalty, torch.eye(4)
+    for _ in range(500):
+        penalty(net, Step(x, x, x, 0.0))
+    assert_beta(torch.stack(seen), alpha)
 
 
 def test_running_statistics_do_not_move() -> None:

@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers import UNLIKELY, assert_beta, assert_uniform
+from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor, nn
 
 from recipes import RecipeError, Step, Task, UnfitError, build
-from recipes._policies import apply_
-from recipes.augmix import DEPTH, WIDTH, draw_chains, jensen_shannon, mild_space, mix_chains
+from recipes._policies import NAMES, apply_
+from recipes.augmix import DEPTH, WIDTH, Chains, draw_chains, jensen_shannon, mild_space, mix_chains
 
 N = 4000
 
@@ -53,6 +55,30 @@ def test_draws_have_their_distributions() -> None:
     assert degrees.min() >= 0.3
     assert degrees.max() <= 12
     assert abs(degrees.mean() - (0.3 + 12) / 2) < 0.1
+
+
+@pytest.mark.parametrize("jsd", [0.0, 12.0])
+@pytest.mark.parametrize(("severity", "alpha"), [(1.0, 0.5), (3.0, 1.0), (10.0, 4.0)])
+def test_severity_and_alpha_given_are_those_of_the_chains(
+    severity: float, alpha: float, jsd: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Levels ~ U(0.1, severity) of 10; the image's share ~ Beta(alpha, alpha), a chain's ~ Beta(alpha, 2 alpha)."""
+    torch.manual_seed(0)
+    drawn: list[Chains] = []
+    monkeypatch.setattr("recipes.augmix.mix_chains", lambda x, chains: drawn.append(chains) or x)
+    recipe = build(f"augmix(severity={severity}, alpha={alpha}, jsd={jsd})", Task("image", frozenset({"rotate"})))
+    x = torch.zeros(1000, 1, 2, 2)
+    if jsd:
+        recipe.penalty(nn.Flatten(), Step(x, x, x.flatten(1), 0.0))
+    else:
+        recipe.batch(x, x)
+    assert len(drawn) == (2 if jsd else 1)
+    for chains in drawn:
+        rotated = chains.magnitude[chains.which == NAMES.index("rotate")].abs() / 30
+        assert_uniform(rotated[:500], 0.01, severity / 10)
+        assert_beta(chains.weights[:, 0], alpha)
+        share = chains.weights[:, 1] / (1 - chains.weights[:, 0])
+        assert stats.kstest(share.double().numpy(), stats.beta(alpha, 2 * alpha).cdf).pvalue > UNLIKELY
 
 
 def test_divergence_is_scipys() -> None:

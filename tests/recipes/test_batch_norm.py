@@ -37,6 +37,21 @@ def test_it_stands_between_every_hidden_layer_and_its_activation(net: str, layer
         assert isinstance(order[i + 1], nn.ReLU)
 
 
+@pytest.mark.parametrize("momentum", [0.01, 0.1, 0.6])
+@pytest.mark.parametrize("net", ["mlp(width=8)", "cnn(width=4)"])
+def test_momentum_given_is_that_of_the_statistics(net: str, momentum: float) -> None:
+    """From mean 0 and variance 1 they go that share of the way to the first batch's."""
+    operated = apply(f"batch_norm(momentum={momentum})", net)
+    seen: list[tuple[BatchNorm, torch.Tensor]] = []
+    for norm in (m for m in operated.modules() if isinstance(m, BatchNorm)):
+        norm.register_forward_pre_hook(lambda norm, inputs: seen.append((norm, inputs[0].transpose(0, 1).flatten(1))))
+    operated(torch.rand(16, 1, 8, 8))
+    assert seen
+    for norm, rows in seen:
+        torch.testing.assert_close(norm.norm.running_mean, momentum * rows.mean(1))
+        torch.testing.assert_close(norm.norm.running_var, 1 - momentum + momentum * rows.var(1))
+
+
 def test_evaluation_changes_nothing() -> None:
     net = apply("batch_norm", "mlp")
     net(torch.rand(8, 1, 8, 8))

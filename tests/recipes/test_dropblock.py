@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from helpers import apply
+from helpers import apply, assert_rate
 from torchvision.ops import drop_block2d
 
 from recipes import RecipeError, UnfitError, build
@@ -77,6 +77,25 @@ def test_the_rate_rises_with_the_progress() -> None:
     assert layer.eval()(x) is x
     assert dropblock(0.1).callbacks
     assert dropblock(0.1, ramp=False).callbacks is None
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3])
+@pytest.mark.parametrize("block", [1, 2, 3, 5])
+def test_p_and_block_given_are_those_of_the_layers(p: float, block: int) -> None:
+    """b^2 + b places reach two neighbours, b^2 one of them: both stay with probability (1 - p)^((b + 1) / b)."""
+    spec = f"dropblock(p={p}, block={block}, ramp=False)"
+    layers = [m for m in apply(spec, "cnn").modules() if isinstance(m, DropBlock)]
+    assert len(layers) == 2
+    for layer in layers:
+        stays = layer(torch.ones(10_000, 1, 6, 6))[:, 0, 2, 2:4] != 0
+        assert_rate(stays[:, 0], 1 - p)
+        assert_rate(stays.all(1), (1 - p) ** ((block + 1) / block))
+
+
+def test_ramp_given_is_that_of_the_layers() -> None:
+    for ramp in (True, False):
+        operated = apply(f"dropblock(ramp={ramp})", "cnn")
+        assert [m.ramp for m in operated.modules() if isinstance(m, DropBlock)] == [ramp] * 2
 
 
 def test_refusals() -> None:

@@ -54,6 +54,16 @@ def test_gamma_0_is_cross_entropy() -> None:
     torch.testing.assert_close(focal_loss(logits, y, 0.0), F.cross_entropy(logits, y, reduction="none"))
 
 
+@pytest.mark.parametrize("gamma", [0.5, 2.0, 3.0])
+def test_gamma_given_is_kornias(gamma: float) -> None:
+    torch.manual_seed(0)
+    logits, labels = 3 * torch.randn(40, 6), torch.randint(6, (40,))
+    expected = kornia.losses.focal_loss(logits, labels, alpha=None, gamma=gamma, reduction="none").sum(1)
+    loss = build(f"focal(gamma={gamma})").loss
+    assert loss
+    torch.testing.assert_close(loss(logits, F.one_hot(labels, 6).float()), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_off_and_refusals() -> None:
     assert focal(0.0).loss is None
     with pytest.raises(RecipeError, match="gamma must be at least 0"):

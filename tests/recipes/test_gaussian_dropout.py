@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import apply
+from helpers import SIGMAS, apply
 from scipy import stats
 
 from recipes import RecipeError, UnfitError, build
@@ -21,6 +21,16 @@ def test_factor_is_normal_around_1_with_dropouts_variance(p: float) -> None:
     dropped = F.dropout(torch.ones(1_000_000), p)
     assert abs(factor.mean() - dropped.mean()) < 0.04
     assert abs(factor.var() / dropped.var() - 1) < 0.05
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.6])
+def test_p_given_is_that_of_the_variance(p: float) -> None:
+    """p / (1 - p), within the standard error of a normal sample's variance."""
+    layers = [m for m in apply(f"gaussian_dropout(p={p})", "mlp").modules() if isinstance(m, GaussianDropout)]
+    assert len(layers) == 2
+    for layer in layers:
+        factor = layer(torch.ones(200, 100))
+        assert factor.var().item() == pytest.approx(p / (1 - p), rel=SIGMAS * math.sqrt(2 / factor.numel()))
 
 
 def test_rows_differ_and_evaluation_is_the_identity() -> None:

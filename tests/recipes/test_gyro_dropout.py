@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import apply
+from helpers import apply, assert_rate
 
 from bench import RunConfig, train
 from recipes import RecipeError, UnfitError, build
@@ -44,6 +44,24 @@ def test_masks_are_fixed_with_rate_p() -> None:
     assert abs((layer.masks == 0).double().mean().item() - p) < 4 * math.sqrt(p * (1 - p) / layer.masks.numel())
     assert layer.eval()(x) is x
     assert layer.train()(x.bfloat16()).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("p", "sigma", "tau"), [(0.2, 24, 4), (0.5, 256, 16), (0.7, 10, 10)])
+def test_arguments_given_are_those_of_the_layers(p: float, sigma: int, tau: int) -> None:
+    spec = f"gyro_dropout(p={p}, sigma={sigma}, tau={tau})"
+    layers = [m for m in apply(spec, "mlp(width=2000)").modules() if isinstance(m, GyroDropout)]
+    assert [m.masks.shape[1] for m in layers] == [2000, 1000]
+    stretches = math.ceil(sigma / tau)
+    for layer in layers:
+        x, used = torch.ones(2 * tau, layer.masks.shape[1]), []
+        for stretch in range(stretches):
+            layer.progress = (stretch + 0.5) / stretches
+            used.append(layer(x).unique(dim=0))
+            assert len(used[-1]) == tau
+        subnetworks = torch.cat(used).unique(dim=0)
+        assert len(subnetworks) == sigma
+        assert_rate(subnetworks == 0, p)
+        assert subnetworks.amax().item() == pytest.approx(1 / (1 - p))
 
 
 def test_two_processes_train_the_subnetworks_of_one(monkeypatch: pytest.MonkeyPatch) -> None:

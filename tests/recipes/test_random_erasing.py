@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from helpers import UNLIKELY
 from scipy import stats
 from torchvision.transforms import v2
 
@@ -42,6 +43,21 @@ def test_boxes_lie_within_and_only_they_change(shape: tuple[int, ...]) -> None:
     changed = (out != x).all(1)
     assert torch.equal(changed, (out != x).any(1)), "all channels are erased alike"
     assert torch.equal(changed.flatten(1).sum(1), boxes.height * boxes.width)
+
+
+@pytest.mark.parametrize(("low", "high", "ratio"), [(0.02, 0.4, 0.3), (0.1, 0.2, 0.6), (0.2, 0.5, 0.3), (0.02, 0.1, 1)])
+def test_ranges_given_are_those_of_torchvisions_boxes(low: float, high: float, ratio: float) -> None:
+    torch.manual_seed(0)
+    n, side = 2000, 32
+    x = torch.full((n, 1, side, side), 2.0)
+    out, _ = build(f"random_erasing(p=1, low={low}, high={high}, ratio={ratio})").batch(x, x)
+    erased = (out != 2)[:, 0]
+    heights, widths = erased.any(2).sum(1), erased.any(1).sum(1)
+    reference = v2.RandomErasing(1.0, (low, high), (ratio, 1 / ratio))
+    drawn = [reference.make_params([x[0]]) for _ in range(n)]
+    theirs = torch.tensor([[d["h"], d["w"], d["h"] * d["w"]] for d in drawn])
+    for ours, reference_values in zip((heights, widths, heights * widths), theirs.T, strict=True):
+        assert stats.ks_2samp(ours, reference_values).pvalue > UNLIKELY
 
 
 def test_probability_and_noise() -> None:

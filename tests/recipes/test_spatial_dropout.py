@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import apply
+from helpers import apply, assert_rate
 
 from recipes import RecipeError, UnfitError, build
 from recipes.spatial_dropout import SpatialDropout, spatial_dropout
@@ -24,6 +24,16 @@ def test_whole_maps_are_dropped_at_torchs_rate_for_each_image_anew(p: float) -> 
         assert abs(off.mean().item() - p) < 4 * error
         assert (torch.corrcoef(off.T) - torch.eye(20)).abs().max() < 5 / math.sqrt(1000)
         assert off.sum(1).unique().numel() > 2  # images differ
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.6])
+def test_p_given_is_the_rate(p: float) -> None:
+    layers = [m for m in apply(f"spatial_dropout(p={p})", "cnn").modules() if isinstance(m, SpatialDropout)]
+    assert len(layers) == 2
+    for layer in layers:
+        factor = layer(torch.ones(400, 20, 3, 3))
+        assert_rate(factor[..., 0, 0] == 0, p)
+        assert factor.amax().item() == pytest.approx(1 / (1 - p))
 
 
 def test_evaluation_is_the_identity() -> None:

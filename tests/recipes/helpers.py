@@ -33,6 +33,17 @@ def twins(spec: str, net: str) -> tuple[nn.Module, nn.Module]:
     return network(net), apply(spec, net)
 
 
+def state_of(net: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+
+def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+    """Bit for bit."""
+    assert a.keys() == b.keys()
+    different = [name for name in a if not torch.equal(a[name], b[name])]
+    assert not different
+
+
 # --- torchvision's policies -----------------------------------------------------------------------------------------
 
 CLASSES = {"shear_x": "ShearX", "shear_y": "ShearY", "translate_x": "TranslateX", "translate_y": "TranslateY"}

@@ -21,8 +21,9 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import assert_equal, state_of
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.training import prepare
@@ -97,17 +98,6 @@ def assert_traced(run: Any, plain: Any) -> None:
 def assert_refusal(error: Exception) -> None:
     """It is one line that says why."""
     assert re.fullmatch(r"[^\n]{15,300}", str(error)), error
-
-
-def state_of(net: nn.Module) -> State:
-    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
-
-
-def assert_equal(a: State, b: State) -> None:
-    """Bit for bit."""
-    assert a.keys() == b.keys()
-    different = [name for name in a if not torch.equal(a[name], b[name])]
-    assert not different
 
 
 def numbers(record: Any) -> dict[str, Any]:

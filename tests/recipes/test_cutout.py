@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
+from helpers import UNLIKELY
+from scipy import stats
 
 from recipes import RecipeError, Task, UnfitError, build
 from recipes.cutout import cut_out
@@ -36,6 +39,22 @@ def test_hidden_pixels_have_their_mean_number() -> None:
     assert abs(hidden.mean() - mean) < 4 * math.sqrt((second - mean**2) / n)
     assert len(hidden.unique()) > 20
     assert hidden.max() == side**2
+
+
+@pytest.mark.parametrize(("height", "width"), [(12, 20), (20, 12), (7, 9)])
+def test_centres_are_anywhere_in_images_that_are_not_square(height: int, width: int) -> None:
+    """Every centre has a clipped box of its own, and all are equally frequent."""
+    torch.manual_seed(0)
+    n, side = 100 * height * width, round(0.5 * min(height, width))
+    x = torch.rand(n, 1, height, width)
+    hidden = (build("cutout(size=0.5)").batch(x, x)[0] != x)[:, 0].flatten(1)
+    different, counts = hidden.unique(dim=0, return_counts=True)
+    expected = torch.zeros(height, width, height, width, dtype=torch.bool)
+    for r, c in itertools.product(range(height), range(width)):
+        top, left = r - side // 2, c - side // 2
+        expected[r, c, max(0, top) : top + side, max(0, left) : left + side] = True
+    assert torch.equal(different, expected.view(height * width, -1).unique(dim=0))
+    assert stats.chisquare(counts).pvalue > UNLIKELY
 
 
 def test_sizes_are_rounded_to_at_least_a_pixel() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from bench import Record
+from bench import Record, RunConfig
 from bench.training import execute, prepare
 
 EPOCHS = 12
@@ -33,8 +34,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Rec
     done: dict[Any, tuple[Record, Any, Any]] = {}
 
     def run(recipe: str = "none", model: str = "mlp") -> tuple[Record, Any, Any]:
-        from bench import RunConfig
-
         if (recipe, model) not in done:
             config = RunConfig(recipe=recipe, model=model, epochs=EPOCHS, wandb="disabled", results_dir=str(folder))
             look, prepared = Look(), prepare(config)
@@ -107,6 +106,22 @@ def test_noise_lifts_the_train_loss(trained: Trained, recipe: str) -> None:
     assert noisy.metrics["train"]["loss"] > 1.2 * plain.metrics["train"]["loss"]
 
 
+def test_a_distilled_network_predicts_as_its_teacher(trained: Trained, tmp_path: Path) -> None:
+    """Nearer to it on test data, in KL divergence, than an equal network that learned from the labels alone."""
+    model = "mlp(width=64)"
+    _, plain, data = trained("none", model)
+    settings: dict[str, Any] = {"model": model, "epochs": EPOCHS, "wandb": "disabled", "results_dir": str(tmp_path)}
+    config = RunConfig(recipe="self_distillation(weight=0.9)", **settings)
+    look, teacher = Look(), copy.deepcopy(plain)
+    assert execute(prepare(config), [look]).status == "ok"
+    (file,) = (tmp_path / "teachers").iterdir()
+    teacher.load_state_dict(torch.load(file, weights_only=True))
+    with torch.no_grad():
+        logs = [net(data.splits["test"].x.float() / 255).log_softmax(1) for net in (teacher, look.net.eval(), plain)]
+    student, other = (F.kl_div(log, logs[0], log_target=True, reduction="batchmean") for log in logs[1:])
+    assert student < 0.7 * other
+
+
 def test_flooding_keeps_the_loss_above_its_level(trained: Trained) -> None:
     losses = [row["objective"] for row in trained("flooding(b=0.2)")[0].history]
     assert 0.19 < losses[-1] < 0.3
@@ -119,7 +134,6 @@ def test_normalization_trains_faster(trained: Trained) -> None:
 
 def test_l1_finds_the_informative_features(tmp_path: Path) -> None:
     """Of 100 features five matter: L1 gives them the five largest weights and drops most of the others."""
-    from bench import RunConfig
     from datamodules.sparse_features import informative
 
     look = Look()

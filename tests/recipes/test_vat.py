@@ -1,5 +1,7 @@
 """Reference: the divergence's Hessian (`torch.func.hessian`), whose first eigenvector many rounds find."""
 
+from collections.abc import Callable, Iterable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -67,6 +69,39 @@ def test_one_round_is_worse_than_many_and_better_than_none() -> None:
     assert one
     assert many
     assert 2 * random < one(net, step_of(x)) < many(net, step_of(x))
+
+
+def slopes(value: Callable[[], Tensor], parameters: Iterable[Tensor], h: float = 1e-5) -> Tensor:
+    """The gradient by central differences, one parameter after the other."""
+    found = []
+    with torch.no_grad():
+        for one in (p.view(-1)[i] for p in parameters for i in range(p.numel())):
+            one += h
+            above = value()
+            one -= 2 * h
+            found.append((above - value()) / (2 * h))
+            one += h
+    return torch.stack(found)
+
+
+def test_clean_prediction_is_held_constant() -> None:
+    """The gradient is that of differences in which p(x) and r stay, and far from one in which p(x) moves too."""
+    net, x = smooth(), torch.rand(5, 6).double()
+    seen: list[Tensor] = []
+    handle = net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    penalty = vat(0.5, alpha=0.7).penalty
+    assert penalty
+    penalty(net, step_of(x)).backward()
+    handle.remove()
+    found = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
+    held = Categorical(logits=net(x).detach())
+
+    def value(clean: Categorical | None) -> Tensor:
+        return 0.7 * kl_divergence(clean or Categorical(logits=net(x)), Categorical(logits=net(seen[-1]))).mean()
+
+    constant, moving = (slopes(lambda clean=clean: value(clean), net.parameters()) for clean in (held, None))
+    torch.testing.assert_close(found, constant, atol=1e-8, rtol=1e-5)
+    assert (found - moving).norm() > 0.3 * found.norm()
 
 
 def test_all_passes_drop_the_same_units_and_statistics_stay() -> None:

@@ -113,6 +113,12 @@ def elsewhere(config: RunConfig) -> RunConfig:
     return replace(config, results_dir=results, data_dir=data)
 
 
+def _turn(config: RunConfig) -> tuple[bool, int]:
+    """Trials first, then seed by seed: whatever else a machine does while one seed trains, all recipes share it."""
+    final = not config.trial and config.resample is None
+    return final, config.seed if final else 0
+
+
 class Local:
     """Worker processes on this machine, which import torch once and then stay; GPUs are dealt out in turn.
 
@@ -128,7 +134,7 @@ class Local:
         self.workers = [_Worker(i, threads) for i in range(workers)]
 
     def submit(self, configs: Sequence[RunConfig]) -> None:
-        self.queue.extend(configs)
+        self.queue = sorted([*self.queue, *configs], key=_turn)
         self._feed()
 
     def wait(self, seconds: float) -> list[Outcome]:

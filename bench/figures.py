@@ -23,7 +23,7 @@ MOST_PANELS = 24
 MOST_POINTS = 120
 """Points of a drawn curve."""
 MOST_LABELS = 8
-SMALL = {"width": 250.0, "height": 190.0}
+SMALL = {"width": 250.0, "height": 204.0, "top": 42.0}
 WIDE = {"width": 430.0, "height": 300.0}
 
 
@@ -68,7 +68,7 @@ def family_legend(rows: Iterable[Row]) -> list[tuple[str, str]]:
 
 
 def _mark(row: Row, body: str, words: str) -> str:
-    return svg.mark(body, f"{row.label}: {words}", key_of(row.recipe), row.family)
+    return svg.mark(body, f"{row.label()}: {words}", key_of(row.recipe), row.family)
 
 
 def _finished(group: Group) -> list[Row]:
@@ -111,7 +111,7 @@ def forest(group: Group) -> Figure:
     for i, row in enumerate(rows):
         at = 26 + 21 * (i + 0.5)
         values = _difference_words(row)
-        body = svg.text(240, at + 4, row.label, "", "end") + svg.text(600, at + 4, values, "s")
+        body = svg.text(240, at + 4, row.label(), "", "end") + svg.text(600, at + 4, values, "s")
         marks.append(_mark(row, body + forest_marks(row, frame.px, at), values))
     panel = frame.panel(title(group), marks)
     caption = (
@@ -200,6 +200,13 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
 # --------------------------------------------------------------------------------------------------- learning curves
 
 
+def _row_panel(frame: Frame, row: Row, marks: Sequence[str], measured: str = "") -> Panel:
+    """A small panel of one recipe: its name, and below it its strengths and what was measured."""
+    note = "; ".join(filter(None, [labels.visible(row.note, 34 - len(measured)), measured]))
+    name = labels.short(labels.names(row.recipe).replace(" ", ""), 28)
+    return frame.panel(name, [svg.text(frame.left, 30, note, "s h"), *marks], key_of(row.recipe), row.family)
+
+
 def mean_curves(runs: Sequence[Run]) -> Array:
     """(epochs, 4): the mean over runs, as far as at least half of them go on."""
     longest = max((len(run.history) for run in runs), default=0)
@@ -263,7 +270,7 @@ def _curve_panel(frame: Frame, row: Row, means: Array, reference: Array | None) 
         marks += [svg.path(_curve(frame, reference, i), "l cs", dash) for i, dash in ((0, "4 3"), (1, ""))]
     train, val = _curve(frame, means, 0), _curve(frame, means, 1)
     marks += [svg.area(val, train, "a c1"), svg.path(train, "l c1", "4 3"), svg.path(val, "l c1")]
-    return frame.panel(labels.short(row.recipe, 27), marks, key_of(row.recipe), row.family)
+    return _row_panel(frame, row, marks)
 
 
 def _curve(frame: Frame, means: Array, column: int) -> list[tuple[float, float]]:
@@ -327,7 +334,7 @@ def logarithmic_places(values: Sequence[float]) -> list[float]:
 
 def strengths(groups: Sequence[Group], runs: Sequence[Run], tuning: Mapping[str, Any]) -> Figure:
     """Training, validation and cross-validation error over the strengths that were tried."""
-    heading, stem = "Strength: from under- to overfitting", "strength"
+    heading, stem = "Strength: from over- to underfitting", "strength"
     sweeps = [*_tuned_sweeps(runs, tuning), *(s for g in groups for s in _swept(g))]
     if not sweeps:
         return Figure(stem, heading, "Left out: no recipe was tried at three strengths or more.")
@@ -346,7 +353,7 @@ def strengths(groups: Sequence[Group], runs: Sequence[Run], tuning: Mapping[str,
         "Error (100 % minus accuracy) at each strength tried. Far left the network overfits: the training error is "
         "low and the held-out error is not. Far right it underfits: both rise. In between lies the strength worth "
         "having, if there is one: where the solid line stays above the baseline's dashed one, none helped. Means over folds or "
-        "seeds. The axis runs so that stronger regularization is always on the right."
+        "seeds; compositions whose strengths move together are left out. The axis runs so that stronger regularization is always on the right."
     )
     return Figure(stem, heading, caption, panels, legend, data=(SWEEP_HEADINGS, list(_sweep_rows(sweeps))))
 
@@ -359,7 +366,13 @@ def _sweep_rows(sweeps: Iterable[Sweep]) -> Iterator[list[str]]:
     for sweep in sweeps:
         for value in sorted({v for points in sweep.lines.values() for v in points}):
             errors = [number(sweep.lines.get(name, {}).get(value, math.nan)) for name in LINES]
-            yield [sweep.name, sweep.source, f"{value:g}", *errors, "★" if value == sweep.chosen else ""]
+            yield [
+                labels.names(sweep.recipe),
+                sweep.source,
+                f"{value:g}",
+                *errors,
+                "★" if value == sweep.chosen else "",
+            ]
 
 
 def _error(run: Run, split: str) -> float:
@@ -415,15 +428,19 @@ def _strength_of(recipe: str, name: str) -> float | None:
 
 
 def _varied(recipes: Sequence[str]) -> tuple[str, str, list[float]] | None:
-    """The one technique whose strength differs among these recipes, its parameter, and the value in each."""
+    """The one technique whose strength differs among these recipes, its parameter, and the value in each.
+
+    None where several strengths move together: no axis shows what did it.
+    """
     split = [labels.terms(recipe) for recipe in recipes]
     if not split or len({tuple(t.name for t in parts) for parts in split}) != 1:
         return None
-    for position, term in enumerate(split[0]):
-        values = [value for parts in split if (value := parts[position].strength) is not None]
-        if term.technique and len(values) == len(split) and len(set(values)) >= 3:
-            return term.name, str(term.technique.strength), values
-    return None
+    moving = [i for i, _ in enumerate(split[0]) if len({parts[i].strength for parts in split}) > 1]
+    term = split[0][moving[0]] if len(moving) == 1 else None
+    values = [value for parts in split if term and (value := parts[moving[0]].strength) is not None]
+    if term is None or term.technique is None or len(values) < len(split) or len(set(values)) < 3:
+        return None
+    return term.name, str(term.technique.strength), values
 
 
 def _swept(group: Group) -> list[Sweep]:
@@ -468,7 +485,8 @@ def _sweep_panel(sweep: Sweep) -> Panel:
         if name in ("validation", "cross-validation") and sweep.chosen in points:
             px, py = frame.points([float(sweep.chosen or 0)], [points[float(sweep.chosen or 0)]])[0]
             marks.append(svg.shape("circle", px, py, "w c0", 7))
-    return frame.panel(labels.visible(sweep.name, 32), marks, key_of(sweep.recipe), sweep.family)
+    title = labels.short(labels.names(sweep.recipe).replace(" ", ""), 32)
+    return frame.panel(title, marks, key_of(sweep.recipe), sweep.family)
 
 
 # ----------------------------------------------------------------------------------------------------- bias, variance
@@ -610,8 +628,7 @@ def _weight_panel(
     marks = [svg.area(placed, bottom, "a c1"), svg.path(placed, "l c1")]
     if reference and not row.is_baseline:
         marks.insert(0, svg.path(frame.points(reference[0], [max(v, floor) for v in reference[1]]), "l cs"))
-    heading = f"{labels.short(row.recipe, 24)}: {number(row.zeros.mean, 1)} % zero"
-    return frame.panel(heading, marks, key_of(row.recipe), row.family)
+    return _row_panel(frame, row, marks, f"{number(row.zeros.mean, 1)} % zero")
 
 
 # ------------------------------------------------------------------------------------------------------- reliability
@@ -659,8 +676,7 @@ def _reliability_panel(frame: Frame, row: Row, bins: Array, reference: Array | N
     points, shares = _bin_points(frame, bins), [c / bins[0].sum() for c in bins[0] if c]
     marks.append(svg.path(points, "l c1"))
     marks += [svg.shape("circle", x, y, "m c1", 2 + 7 * math.sqrt(s)) for (x, y), s in zip(points, shares, strict=True)]
-    heading = f"{labels.short(row.recipe, 24)}: ECE {number(row.ece.mean, 3)}"
-    return frame.panel(heading, marks, key_of(row.recipe), row.family)
+    return _row_panel(frame, row, marks, f"ECE {number(row.ece.mean, 3)}")
 
 
 def _bin_points(frame: Frame, bins: Array) -> list[tuple[float, float]]:
@@ -762,7 +778,7 @@ def _sizes(dataset: str, model: str, groups: list[Group], stem: str) -> Figure:
         names = [labels.names(row.recipe) for row in rows]
         for row in rows:
             name = labels.names(row.recipe)
-            lines[name if names.count(name) == 1 else row.label].append((count, row))
+            lines[name if names.count(name) == 1 else row.label()].append((count, row))
     shown = {k: sorted(v, key=lambda p: p[0]) for k, v in sorted(lines.items()) if len(v) > 1}
     if not shown:
         return Figure(

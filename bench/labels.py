@@ -107,8 +107,11 @@ def strengths(spec: str) -> str:
 
 
 def short(spec: str, limit: int = 34) -> str:
-    """A spec for a figure: without spaces, cut to `limit` characters."""
-    return visible("+".join(term.text for term in terms(spec)).replace(", ", ","), limit)
+    """A spec in at most `limit` characters: all of it, else its techniques' names, else the first and the last one."""
+    names = [term.name for term in terms(spec)]
+    forms = ["+".join(term.text for term in terms(spec)).replace(", ", ","), "+".join(names)]
+    forms += [f"{names[0]}+…+{names[-1]}"] if len(names) > 2 else []
+    return visible(next((form for form in forms if len(form) <= limit), forms[0]), limit)
 
 
 def family(spec: str) -> str:

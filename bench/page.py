@@ -116,7 +116,7 @@ def _head(study: Study) -> str:
 
 def _short(group: Group) -> str:
     best = group.best
-    return f' <span class="meta">{text(best.label, 60)}, {plus_minus(best.test)} %</span>' if best else ""
+    return f' <span class="meta">{text(best.label(60), 80)}, {plus_minus(best.test)} %</span>' if best else ""
 
 
 def _notice(words_: str) -> str:
@@ -125,7 +125,7 @@ def _notice(words_: str) -> str:
 
 def _section(group: Group, index: int, drawn: Sequence[Figure]) -> str:
     said = " ".join(words.verdict(group))
-    name = group.best.label if group.best else ""
+    name = group.best.label(words.LONGEST) if group.best else ""
     lead = text(said, 2000)
     if name and lead.startswith(quote(name)):
         lead = f"<b>{quote(name)}</b>{lead[len(quote(name)) :]}"
@@ -222,8 +222,7 @@ def _row(group: Group, row: Row, axis: svg.Axis, with_forest: bool, zeros: bool)
     sample = f'<svg viewBox="3 0 15 12" aria-hidden="true">{svg.key_shape(kind, f"m {color}")}</svg>'
     mark = {"best": "star", "tied": "tie"}.get(row.mark)
     star = f'&nbsp;<span class="{mark}" title="{MARK_WORDS[row.mark]}">{MARKS[row.mark]}</span>' if mark else ""
-    name = labels.names(row.recipe) + (f" (lr {row.lr:g})" if row.lr_shown else "")
-    strength = labels.strengths(row.recipe)
+    name, strength = labels.names(row.recipe), row.note
     shown = text(name, 120).replace("_", "_<wbr>")
     first = f"{sample}<b>{shown}</b>{star}" + (f"<small>{text(strength, 120)}</small>" if strength else "")
     compared = _compared(row, axis) if with_forest else ""

@@ -75,13 +75,14 @@ class Row:
     lr: float
     """NaN where no run tells it."""
     lr_shown: bool
-    """Whether the setting holds this recipe at several learning rates."""
+    """Whether the learning rate is not the baseline's, or one of several."""
     runs: list[Run]
     """Those that ended well, by seed."""
     diverged: list[int]
     failed: list[int]
     missing: list[int]
-    """Seeds."""
+    doubled: list[int]
+    """Seeds. Of several records of one seed, whose settings do not tell them apart, the first by id counts."""
     accuracy: dict[str, Interval] = field(default_factory=dict)
     """Of train, val and test, in percent."""
     loss: Interval = NOTHING
@@ -112,10 +113,14 @@ class Row:
     def family(self) -> str:
         return labels.family(self.recipe)
 
+    def label(self, limit: int = 34) -> str:
+        """The recipe in `limit` characters, and its learning rate if that is not the baseline's."""
+        return labels.short(self.recipe, limit) + (f" lr={self.lr:g}" if self.lr_shown else "")
+
     @property
-    def label(self) -> str:
-        """The recipe, short enough for a figure."""
-        return labels.short(self.recipe) + (f" lr={self.lr:g}" if self.lr_shown else "")
+    def note(self) -> str:
+        """What the recipe's name does not say: its strengths, and its learning rate if that is not the baseline's."""
+        return "; ".join(filter(None, [labels.strengths(self.recipe), f"lr={self.lr:g}" if self.lr_shown else ""]))
 
 
 @dataclass
@@ -138,7 +143,13 @@ class Group:
 
     @property
     def best(self) -> Row | None:
+        """The row of the highest mean test accuracy; of several, the one with the lowest validation loss."""
         return next((row for row in self.rows if row.mark == "best"), None)
+
+    @property
+    def by_cpu(self) -> bool:
+        """Whether times are of the processor, which hardly depend on what else a machine does; else wall time."""
+        return by_cpu(self.rows)
 
     @property
     def samples(self) -> dict[str, int]:
@@ -219,20 +230,28 @@ def _group(setting: Setting, runs: list[Run], seeds: Sequence[int], absent: Sequ
         parts[run.recipe, run.lr].append(run)
     place = condition_of(runs[0]).place
     parts |= {(c.recipe, math.nan): [] for c in absent if c.place == place}
-    rates: dict[str, int] = defaultdict(int)
-    for recipe, _ in parts:
-        rates[recipe] += 1
-    rows = [_row(recipe, lr, rates[recipe] > 1, found, wanted) for (recipe, lr), found in sorted(parts.items())]
+    rates: dict[str, set[float]] = defaultdict(set)
+    for recipe, lr in parts:
+        rates[recipe] |= {lr} if math.isfinite(lr) else set()
+    usual = rates.get(labels.BASELINE)
+    shown = {recipe for recipe, own in rates.items() if len(own) > 1 or (usual and own and own != usual)}
+    rows = [_row(recipe, lr, recipe in shown, found, wanted) for (recipe, lr), found in sorted(parts.items())]
     _compare(rows)
     _mark(rows)
     rows.sort(key=_rank)
     return Group(setting, rows, wanted)
 
 
-def _rank(row: Row) -> tuple[bool, float, str, float]:
-    """Best first; what has no test accuracy last."""
-    measured = math.isfinite(row.test.mean)
-    return not measured, -row.test.mean if measured else 0.0, row.recipe, row.lr
+def _rank(row: Row) -> tuple[Any, ...]:
+    """Best first, the baseline and a low validation loss before what ties with them; what has no test accuracy last."""
+    if not math.isfinite(row.test.mean):
+        return True, 0.0, True, 0.0, row.recipe, row.lr
+    return False, -_rounded(row.test.mean), not row.is_baseline, _validation_loss(row), row.recipe, row.lr
+
+
+def _rounded(mean: float) -> float:
+    """Without the last bits, in which equal counts of right answers can differ."""
+    return round(mean, 9)
 
 
 def _row(recipe: str, lr: float, lr_shown: bool, runs: list[Run], seeds: list[int]) -> Row:
@@ -247,6 +266,7 @@ def _row(recipe: str, lr: float, lr_shown: bool, runs: list[Run], seeds: list[in
         diverged=[run.seed for run in runs if run.status == "diverged"],
         failed=[run.seed for run in runs if run.status not in ("ok", "diverged")],
         missing=sorted(set(seeds) - {run.seed for run in runs}),
+        doubled=sorted({run.seed for run in runs if run is not unique[run.seed]}),
         accuracy={split: _interval([100 * _metric(run, split, "accuracy") for run in ok]) for split in SPLITS},
         gap=_interval([100 * run.gap.get("accuracy", math.nan) for run in ok]),
         gap_loss=_interval([run.gap.get("loss", math.nan) for run in ok]),
@@ -294,6 +314,7 @@ def _compare(rows: list[Row]) -> None:
     pairs = [(row, baseline_of(row, rows)) for row in rows if row.n and not row.is_baseline]
     compared = [(row, base, paired(row, base)) for row, base in pairs if base]
     compared = [(row, base, d) for row, base, d in compared if len(d)]
+    processor = by_cpu(rows)
     raw = [statistics_.sign_flip(d) for _, _, d in compared]
     floors = statistics_.holm([statistics_.smallest_p(len(d)) for _, _, d in compared])
     for (row, base, d), p, adjusted, floor in zip(compared, raw, statistics_.holm(raw), floors, strict=True):
@@ -304,7 +325,7 @@ def _compare(rows: list[Row]) -> None:
             p=p,
             p_adjusted=adjusted,
             detectable=statistics_.detectable(d),
-            cost=_cost(row, base),
+            cost=_cost(row, base, processor),
             gap=_gap_change(row, base),
             floor=floor,
         )
@@ -315,12 +336,13 @@ def _by_seed(row: Row, base: Row) -> list[tuple[Run, Run]]:
     return [(run, others[run.seed]) for run in row.runs if run.seed in others]
 
 
-def _cost(row: Row, base: Row) -> float:
-    """On a CPU, processor time: it hardly depends on what else the machine does, as wall time does."""
-    pairs = _by_seed(row, base)
-    runs = [run for pair in pairs for run in pair]
-    by_cpu = all(run.cpu_seconds > 0 for run in runs)
-    times = [(a.cpu_seconds, b.cpu_seconds) if by_cpu else (a.seconds, b.seconds) for a, b in pairs]
+def by_cpu(rows: Sequence[Row]) -> bool:
+    """Whether processor time was measured for all runs of a table."""
+    return all(run.cpu_seconds > 0 for row in rows for run in row.runs)
+
+
+def _cost(row: Row, base: Row, processor: bool) -> float:
+    times = [(a.cpu_seconds, b.cpu_seconds) if processor else (a.seconds, b.seconds) for a, b in _by_seed(row, base)]
     ratios = [a / b for a, b in times if a > 0 and b > 0]
     return statistics.median(ratios) if ratios else math.nan
 
@@ -331,16 +353,16 @@ def _gap_change(row: Row, base: Row) -> Interval:
 
 
 def _mark(rows: list[Row]) -> None:
-    """Mark the row of the highest mean test accuracy, and all that a paired t test with Holm's correction leaves."""
+    """Mark the rows of the highest mean test accuracy, and all that a paired t test with Holm's correction leaves."""
     finished = [row for row in rows if row.n and math.isfinite(row.test.mean)]
-    if not finished:
-        return
-    best = max(finished, key=lambda row: (row.test.mean, row.is_baseline, row.n))
-    best.mark = "best"
-    others = [row for row in finished if row is not best]
-    adjusted = statistics_.holm([statistics_.paired_t(paired(best, row)) for row in others])
-    for row, p in zip(others, adjusted, strict=True):
-        row.mark = "" if p <= ALPHA else "tied"  # one pair gives NaN: it cannot be told
+    highest = max((_rounded(row.test.mean) for row in finished), default=math.nan)
+    best = [row for row in finished if _rounded(row.test.mean) == highest]
+    others = [row for row in finished if row not in best]
+    for leader in best:
+        leader.mark = "best"
+        adjusted = statistics_.holm([statistics_.paired_t(paired(leader, row)) for row in others])
+        for row, p in zip(others, adjusted, strict=True):
+            row.mark = row.mark if p <= ALPHA else "tied"  # one pair gives NaN: it cannot be told
 
 
 def overall(groups: Sequence[Group]) -> list[Overall]:
@@ -354,7 +376,7 @@ def overall(groups: Sequence[Group]) -> list[Overall]:
         names = [labels.names(row.recipe) for row, _ in compared]
         for row, comparison in compared:
             # Tuned strengths differ between datasets. Where a technique stands at several, each is on its own.
-            name = labels.names(row.recipe) if names.count(labels.names(row.recipe)) == 1 else row.label
+            name = labels.names(row.recipe) if names.count(labels.names(row.recipe)) == 1 else row.label()
             parts[setting.model, setting.train_size, name][setting.dataset] = comparison.differences
     found = [
         Overall(model, size, names, statistics_.stratified_interval(list(strata.values())), len(strata))

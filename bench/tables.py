@@ -158,10 +158,9 @@ def cells(row: Row) -> list[str]:
     """The row of the Markdown and LaTeX tables, not yet escaped."""
     c = row.comparison
     difference = f"{number(c.difference.mean, signed=True)} {span(c.difference)}".strip() if c else DASH
-    name = labels.names(row.recipe) + (f" (lr {row.lr:g})" if row.lr_shown else "")
     return [
-        f"{MARKS[row.mark]} {name}".strip(),
-        labels.strengths(row.recipe) or DASH,
+        f"{MARKS[row.mark]} {labels.names(row.recipe)}".strip(),
+        row.note or DASH,
         f"{row.n}" + (f" ({incidents(row)})" if incidents(row) else ""),
         plus_minus(row.test),
         "baseline" if row.is_baseline else difference,

@@ -17,7 +17,11 @@ from bench.tables import number, plus_minus, span, times
 
 COLUMNS = (
     ("recipe", "What was added to the baseline. ★ has the highest mean test accuracy, ≈ cannot be told from it."),
-    ("strength", "The recipe's strength, and what else is not its default; tuned ones were chosen on validation data."),
+    (
+        "strength",
+        "The recipe's strength, what else is not its default, and the learning rate if it is not the baseline's; tuned "
+        "ones were chosen on validation data.",
+    ),
     ("n", "Paired seeds that ended well; diverged, failed and missing ones are counted beside it."),
     ("test accuracy", "Percent of test samples classified rightly: mean and 95 % t interval over seeds."),
     (
@@ -38,8 +42,8 @@ COLUMNS = (
     ("Brier", "Squared error of the predicted probabilities, 0 to 2; lower is better."),
     (
         "time",
-        "Training time relative to the baseline's, median over paired seeds: processor time, or wall time where that "
-        "was not measured, as on a GPU.",
+        "Training time relative to the baseline's, median over paired seeds; each table says whether it is the "
+        "processor's time or, where that was not measured for all of its runs, as on a GPU, wall time.",
     ),
     ("zeros", "Percent of weights that are exactly zero."),
 )
@@ -55,6 +59,8 @@ NOT_TO_CONCLUDE = (
     "Accuracy near 100 % leaves no room to improve; what a recipe could gain there is at most what is missing.",
     "Seeds vary initialization and batch order, not the data: the intervals say nothing on another sample of data.",
     "Times hold for the hardware below and for runs that did not share it with others.",
+    "Where a strength or a learning rate was chosen on the validation split, the validation accuracy is a little too "
+    "high and the gap a little too small: of that split it was the best. Test accuracy is not touched by it.",
 )
 
 
@@ -74,9 +80,11 @@ def verdict(group: Group) -> list[str]:
 
 
 def _who(best: Row, group: Group) -> str:
-    name = "The baseline (no regularization)" if best.is_baseline else best.label
+    name = "The baseline (no regularization)" if best.is_baseline else best.label(LONGEST)
     seeds = f"over {best.n} seeds" if best.n > 1 else "with one seed, which leaves its spread unknown"
-    start = f"{name} has the highest mean test accuracy: {plus_minus(best.test)} % {seeds}"
+    same = [row.label(LONGEST) for row in group.rows if row.mark == "best" and row is not best]
+    shared = f", shared with {', '.join(same[:3])}{', ...' * (len(same) > 3)}" if same else ""
+    start = f"{name} has the highest mean test accuracy{shared}: {plus_minus(best.test)} % {seeds}"
     if best.is_baseline:
         others = sum(1 for row in group.rows if row.n and not row.is_baseline)
         return f"{start}. " + ("No recipe has a higher mean." if others else "There is no other recipe beside it.")
@@ -104,13 +112,16 @@ def _how_sure(best: Row, group: Group) -> str:
 
 def _tied(group: Group) -> list[str]:
     tied = [row for row in group.rows if row.mark == "tied"]
-    others = sum(1 for row in group.rows if row.n) - 1
+    best = [row for row in group.rows if row.mark == "best"]
+    others = sum(1 for row in group.rows if row.n and math.isfinite(row.test.mean)) - len(best)
     if not others:
         return []
     if not tied:
-        return ["A paired t test tells all other rows from it."]
+        return [f"A paired t test tells all other rows from {'it' if len(best) == 1 else 'them'}."]
     base = ", the baseline among them" if any(row.is_baseline for row in tied) else ""
-    return [f"A paired t test cannot tell {len(tied)} of the other {others} rows from it{base}."]
+    return [
+        f"A paired t test cannot tell {len(tied)} of the other {others} rows from {'it' if len(best) == 1 else 'one of them'}{base}."
+    ]
 
 
 def _gap_words(best: Row, group: Group) -> list[str]:
@@ -166,9 +177,14 @@ def notices(group: Group) -> list[str]:
         cells = [(row, getattr(row, pick)) for row in group.rows if getattr(row, pick)]
         if cells:
             count = sum(len(seeds) for _, seeds in cells)
-            listed = "; ".join(f"{row.label}: seed{'s' * (len(seeds) > 1)} {_list(seeds)}" for row, seeds in cells[:8])
+            listed = "; ".join(
+                f"{row.label()}: seed{'s' * (len(seeds) > 1)} {_list(seeds)}" for row, seeds in cells[:8]
+            )
             more = "; ..." if len(cells) > 8 else ""
             found.append(f"{count} {word} ({listed}{more}). Means are over the seeds that ended well.")
+    doubled = [row.label() for row in group.rows if row.doubled]
+    if doubled:
+        found.append(f"Several records of one seed: {_list(doubled)}. The first by id counts.")
     devices = {str(run.environment.get("device")) for row in group.rows for run in row.runs}
     if len(devices) > 1:
         found.append("Runs come from more than one kind of hardware: the relative times are not comparable.")
@@ -194,6 +210,7 @@ def budget(group: Group) -> str:
     parts.append(
         "learning rate " + (f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}") if rates else ""
     )
+    parts.append("times of the processor" if group.by_cpu else "wall times")
     return labels.visible(", ".join(part for part in parts if part), 200)
 
 
@@ -202,8 +219,8 @@ def protocol(groups: Sequence[Group], tuning: Mapping[str, Any]) -> list[str]:
     counts = sorted({len(row.comparison.differences) for g in groups for row in g.rows if row.comparison})
     return [
         "Data: stratified train, validation and test splits, the same for every recipe; the fingerprints below identify them.",
-        "Pairing: all recipes share their seeds, and a seed fixes initialization, batch order and split, so that a "
-        "difference within a seed is the recipe's.",
+        "Pairing: all recipes share their seeds, and a seed fixes initialization and batch order, so that a difference "
+        "within a seed is the recipe's, and its learning rate's where that is named.",
         "Budget: within a table every run has the same epochs, batch size, optimizer and schedule.",
         _tuning_line(tuning),
         "Measurement: in evaluation mode, on clean and unaugmented data, with plain cross-entropy and the same weights for "
@@ -219,7 +236,7 @@ def protocol(groups: Sequence[Group], tuning: Mapping[str, Any]) -> list[str]:
         )
         + f", Holm's correction over the recipes of a table, level {ALPHA:g}"
         + (f"; n = {', '.join(map(str, counts))}." if counts else "."),
-        "Marks: ★ is the highest mean test accuracy; ≈ are all rows that a paired t test against it, with Holm's "
+        "Marks: ★ is the highest mean test accuracy, or several that are equal; ≈ are all rows that a paired t test against it, with Holm's "
         "correction, cannot tell from it. Diverged and failed runs are counted, not averaged.",
     ]
 
@@ -229,7 +246,7 @@ def _tuning_line(tuning: Mapping[str, Any]) -> str:
     if not rule:
         return "Strengths: each recipe ran as written in the study; none was tuned here."
     folds = f"{rule['folds']}-fold cross-validation" if rule.get("folds") else "the validation split"
-    shared = "; the baseline, which has no strength, tries learning rates, and the best is that of all strengths"
+    shared = "; recipes without a strength, the baseline among them, try learning rates instead, all others use the baseline's"
     return labels.visible(
         f"Strengths: {rule.get('trials')} trials for every recipe, the baseline too, over {rule.get('space')}, scored by "
         f"{rule.get('select')} on {folds}; the chosen one is retrained on fresh seeds"
@@ -268,6 +285,8 @@ def _run_command(group: Group) -> str:
     return labels.visible(" ".join(["python bench/run.py", *flags, f"--seeds {len(group.seeds)}"]), 600)
 
 
+LONGEST = 90
+"""Characters of a recipe in a sentence."""
 VERSIONS = ("suite", "git", "python", "torch", "lightning", "numpy", "system", "device")
 
 

@@ -148,6 +148,46 @@ def test_marks_are_scipys_paired_t_with_statsmodels_holm(golden: Path) -> None:
     assert marks == {SMOOTHING: "best", **{o: "" if t else "tied" for o, t in zip(others, told, strict=True)}}
 
 
+def test_equal_means_share_the_star_and_what_one_of_them_leaves_is_tied(tmp_path: Path, report: Report) -> None:
+    """Of two recipes at 96 % on average one is always 1 point above the third, the other by 3, 1 and -1."""
+    by_recipe = {
+        "sam(rho=0.05)": (0.950, 0.960, 0.970),
+        DROPOUT: (0.970, 0.960, 0.950),
+        "none": (0.9401, 0.950, 0.9599),
+    }
+    made = [synthetic.make(r, i, accuracy=a) for r, accuracies in by_recipe.items() for i, a in enumerate(accuracies)]
+    for record in made:
+        record["metrics"]["val"]["loss"] = 0.1 if record["recipe"] == DROPOUT else 0.2
+    report(synthetic.write(tmp_path, made))
+    rows = {row["recipe"]: row["mark"] for row in summary(tmp_path)}
+    assert rows == {DROPOUT: "best", "sam(rho=0.05)": "best", "none": "tied"}
+    assert next(iter(rows)) == DROPOUT  # the lower validation loss
+    lead = "dropout(p=0.3) has the highest mean test accuracy, shared with sam(rho=0.05): 96.00"
+    assert lead in page(tmp_path).words
+
+
+def test_another_learning_rate_than_the_baselines_is_shown(tmp_path: Path, report: Report) -> None:
+    made = [
+        synthetic.make(r, i, lr=lr)
+        for r, lr in (("none", 0.001), (DROPOUT, 0.001), ("batch_norm", 0.004))
+        for i in (0, 1)
+    ]
+    report(synthetic.write(tmp_path, made))
+    table = markdown_tables(tmp_path)[0]
+    strengths = {line[0].strip("★≈ "): line[1] for line in table[2:]}
+    assert strengths == {"none": "–", "dropout": "p=0.3", r"batch\_norm": "lr=0.004"}
+
+
+def test_the_clock_and_records_of_one_seed_are_told(tmp_path: Path, report: Report) -> None:
+    made = three("none", DROPOUT)
+    report(synthetic.write(tmp_path, made))
+    assert "times of the processor" in page(tmp_path).words
+    synthetic.write(tmp_path, [{**made[0], "run_id": "0" * 16, "cpu_seconds": 0.0}])
+    report(tmp_path)
+    assert "wall times" in page(tmp_path).words
+    assert "Several records of one seed: none. The first by id counts." in page(tmp_path).words
+
+
 def test_one_row_by_hand(golden: Path) -> None:
     """Dropout's differences are 0.5, -0.2, 0.5, 0.2, -0.1, 0.6: mean 0.25, sum of squares about it 0.575, so that
     sd = 0.3391 and the half-width is 2.5706 * 0.3391 / sqrt(6) = 0.3559. Four of six are positive. Of the 64 sign
@@ -488,6 +528,25 @@ def test_a_folder_of_images_bears_its_own_name_in_every_figure(tmp_path: Path, r
         assert "imagefolder" not in drawn
 
 
+@pytest.mark.parametrize(("other", "title"), [("p=0.3", "dropout+label_smoothing"), ("p={}", None)])
+def test_a_compositions_strength_is_drawn_where_one_of_them_moves(
+    tmp_path: Path, report: Report, other: str, title: str | None
+) -> None:
+    values = (0.1, 0.2, 0.4)
+    recipes = [f"dropout({other.format(v)})+label_smoothing(epsilon={v})" for v in values]
+    runs = [synthetic.make(r, 1000000, trial=True) for r in recipes]
+    trials = [
+        {"recipe": r, "lr": 0.001, "score": 0.1, "run_ids": [run["run_id"]]}
+        for r, run in zip(recipes, runs, strict=True)
+    ]
+    row = {"dataset": "digits", "model": "mlp", "train_size": None, "recipe": "dropout+label_smoothing"}
+    tuning = {"rule": RULE, "conditions": [{**row, "chosen": {"recipe": recipes[0], "lr": 0.001}, "trials": trials}]}
+    report(synthetic.write(tmp_path, [*three("none", recipes[0]), *runs], tuning=tuning))
+    drawn = tmp_path / "figures" / "strength.svg"
+    assert drawn.exists() == (title is not None)
+    assert title is None or f">{title}<" in drawn.read_text()
+
+
 def test_every_figure_of_a_full_study_is_drawn(tmp_path: Path, report: Report) -> None:
     tuning, trials = synthetic.tuning()
     made = synthetic.study(range(3), (None, 200)) + trials
@@ -500,7 +559,9 @@ def test_every_figure_of_a_full_study_is_drawn(tmp_path: Path, report: Report) -
 def test_time_of_all_trainings_is_told(tmp_path: Path, report: Report) -> None:
     runs = [synthetic.make("none", seed, seconds=100.0) for seed in range(3)]
     report(synthetic.write(tmp_path, runs))
-    assert "| time of all trainings | 5 minutes \\(processor time of 3 runs\\) |" in (tmp_path / "report.md").read_text()
+    assert (
+        "| time of all trainings | 5 minutes \\(processor time of 3 runs\\) |" in (tmp_path / "report.md").read_text()
+    )
     synthetic.write(tmp_path, [{**runs[0], "cpu_seconds": 0, "seconds": 1e4}, *({**r, "seconds": 0} for r in runs[1:])])
     report(tmp_path)
     assert "3 hours (wall time of 3 runs)" in page(tmp_path).words

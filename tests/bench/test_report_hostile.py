@@ -15,7 +15,7 @@ import pytest
 import synthetic
 from reading import Page, markdown_tables, page, summary
 
-from bench import labels
+from bench import labels, words
 from bench.report import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -239,4 +239,4 @@ def test_each_alone(tmp_path: Path, text: str, capsys: Any) -> None:
     after = next(i for i, token in enumerate(tokens) if token.type == "heading_close" and token.tag == "h2") + 1
     assert [token.type for token in tokens[after : after + 3]] == ["paragraph_open", "inline", "paragraph_close"]
     said = "".join(child.content for child in tokens[after + 1].children)
-    assert said.startswith(labels.short(text) + " has the highest mean test accuracy: ")
+    assert said.startswith(labels.short(text, words.LONGEST) + " has the highest mean test accuracy: ")

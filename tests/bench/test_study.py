@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from bench import engines
+from bench import RunConfig, engines
 from bench.study import Book, main
 from bench.tables import SUMMARY_COLUMNS
 
@@ -387,3 +387,13 @@ def test_engine_that_is_not_installed(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.delitem(sys.modules, "bench.engine_ray", raising=False)
     with pytest.raises(Exception, match=r"engine ray needs ray: pip install 'regularization-bench\[ray\]'"):
         engines.make("ray", 1, 1, tmp_path)
+
+
+def test_trials_come_first_and_then_seed_by_seed() -> None:
+    """What a machine does beside it then hits all recipes of a seed alike, and their times stay comparable."""
+    engine = engines.Local(0, 1)
+    finals = [RunConfig(recipe=r, seed=seed) for r in ("none", "dropout") for seed in (0, 1)]
+    trial, resample = RunConfig(recipe="l1", seed=10**6, trial=True), RunConfig(recipe="l2", resample=7)
+    engine.submit(finals)
+    engine.submit([trial, resample])
+    assert engine.queue == [trial, resample, finals[0], finals[2], finals[1], finals[3]]

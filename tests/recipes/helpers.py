@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from bench import nets
-from recipes import build
+from recipes import Step, build
+
+NOTHING = Step(torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1), 0.0)
+"""For penalties that look at the weights alone."""
 
 # --- networks -------------------------------------------------------------------------------------------------------
 
@@ -77,12 +80,6 @@ def assert_rate(hits: Tensor, p: float) -> None:
     """The share of true values is p, as far as independent ones can tell."""
     error = math.sqrt(p * (1 - p) / hits.numel())
     assert abs(hits.double().mean().item() - p) <= SIGMAS * error, (hits.double().mean().item(), p, error)
-
-
-def assert_mean(values: Tensor, mean: float) -> None:
-    """Independent values have that mean, by their own standard error."""
-    error = values.double().std().item() / math.sqrt(values.numel())
-    assert abs(values.double().mean().item() - mean) <= SIGMAS * error, (values.double().mean().item(), mean, error)
 
 
 def assert_uniform(values: Tensor, low: float, high: float) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import UNLIKELY, assert_beta, assert_uniform
+from helpers import UNLIKELY, assert_beta, assert_equal, assert_uniform, state_of
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor, nn
@@ -101,10 +101,10 @@ def test_full_method_is_a_penalty_on_three_predictions() -> None:
     net = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 3))
     x, y = torch.rand(10, 1, 8, 8), torch.eye(3)[torch.arange(10) % 3]
     logits = net(x)
-    statistics = {k: v.clone() for k, v in net[1].state_dict().items()}
+    statistics = state_of(net[1])
     torch.manual_seed(0)
     penalty = recipe.penalty(net, Step(x, y, logits, 0.0))
-    assert all(torch.equal(v, statistics[k]) for k, v in net[1].state_dict().items())
+    assert_equal(statistics, state_of(net[1]))
     torch.manual_seed(0)
     drawn = [draw_chains(10, mild_space(8, 8), 3.0, 1.0) for _ in range(2)]
     views: list[Tensor] = [logits, *(net(mix_chains(x, chains)) for chains in drawn)]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import apply
+from helpers import apply, assert_equal, state_of
 from torch import nn
 
 from recipes import RecipeError, Slot, UnfitError, build
@@ -55,10 +55,10 @@ def test_momentum_given_is_that_of_the_statistics(net: str, momentum: float) -> 
 def test_evaluation_changes_nothing() -> None:
     net = apply("batch_norm", "mlp")
     net(torch.rand(8, 1, 8, 8))
-    before = {k: v.clone() for k, v in net.state_dict().items()}
+    before = state_of(net)
     x = torch.rand(3, 1, 8, 8)
     assert torch.equal(net.eval()(x), net(x))
-    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert_equal(before, state_of(net))
 
 
 def test_refusals() -> None:

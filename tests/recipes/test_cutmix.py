@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from helpers import UNLIKELY
+from helpers import UNLIKELY, assert_rate
 from scipy import stats
 from torchvision.transforms import v2
 
@@ -77,8 +77,7 @@ def test_probability_of_a_mixed_batch() -> None:
     x = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 16, 16)
     batch = build(f"cutmix(p={p})").batch
     torch.manual_seed(0)
-    mixed = [not torch.equal(batch(x, y)[1], y) for _ in range(n)]
-    assert abs(sum(mixed) / n - p) < 4 * math.sqrt(p * (1 - p) / n)
+    assert_rate(torch.tensor([not torch.equal(batch(x, y)[1], y) for _ in range(n)]), p)
 
 
 def test_off_and_refusals() -> None:

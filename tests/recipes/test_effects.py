@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import state_of
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from bench import Record, RunConfig
@@ -56,7 +57,7 @@ def confidence(net: Any, data: Any) -> float:
 def sharpness(net: Any, data: Any, radius: float = 1.0) -> float:
     """How much the training loss rises at distance `radius` along its gradient."""
     x, y = data.splits["train"]
-    before = {k: v.clone() for k, v in net.state_dict().items()}
+    before = state_of(net)
     loss = F.cross_entropy(net(x.float() / 255), y)
     gradients = torch.autograd.grad(loss, list(net.parameters()))
     norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import NOTHING
 from torch import nn
 
-from recipes import Step, build
-
-NOTHING = Step(*[torch.zeros(1, 1)] * 3, 0.0)
+from recipes import build
 
 
 def test_parts_by_hand() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import apply
+from helpers import apply, assert_equal, state_of
 from torch import nn
 
 from recipes import RecipeError, UnfitError, build
@@ -50,10 +50,10 @@ def test_rows_left_over_join_the_ghost_batches() -> None:
 
 def test_frozen_statistics_stay() -> None:
     layer = GhostBatchNorm(5, 0, 0.1, size=4)
-    before = {k: v.clone() for k, v in layer.state_dict().items()}
+    before = state_of(layer)
     with frozen_statistics(layer):
         layer(torch.randn(8, 5))
-    assert all(torch.equal(v, before[k]) for k, v in layer.state_dict().items())
+    assert_equal(before, state_of(layer))
 
 
 def test_it_replaces_a_networks_own_batch_norm_but_no_other_recipes() -> None:

@@ -41,7 +41,7 @@ def test_masks_are_fixed_with_rate_p() -> None:
     layer.progress = 1 / 16
     assert first.shape == layer(x).shape
     assert not any(torch.equal(row, other) for row in layer(x)[:16] for other in first[:16])
-    assert abs((layer.masks == 0).double().mean().item() - p) < 4 * math.sqrt(p * (1 - p) / layer.masks.numel())
+    assert_rate(layer.masks == 0, p)
     assert layer.eval()(x) is x
     assert layer.train()(x.bfloat16()).dtype == torch.bfloat16
 
@@ -51,11 +51,11 @@ def test_arguments_given_are_those_of_the_layers(p: float, sigma: int, tau: int)
     spec = f"gyro_dropout(p={p}, sigma={sigma}, tau={tau})"
     layers = [m for m in apply(spec, "mlp(width=2000)").modules() if isinstance(m, GyroDropout)]
     assert [m.masks.shape[1] for m in layers] == [2000, 1000]
-    stretches = math.ceil(sigma / tau)
+    steps = 4 * math.ceil(sigma / tau)
     for layer in layers:
         x, used = torch.ones(2 * tau, layer.masks.shape[1]), []
-        for stretch in range(stretches):
-            layer.progress = (stretch + 0.5) / stretches
+        for step in range(steps):
+            layer.progress = step / steps
             used.append(layer(x).unique(dim=0))
             assert len(used[-1]) == tau
         subnetworks = torch.cat(used).unique(dim=0)

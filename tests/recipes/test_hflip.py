@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
+from helpers import assert_rate
 from torchvision.transforms.v2 import functional as tv
 
 from recipes import RecipeError, Task, UnfitError, build
@@ -22,7 +21,7 @@ def test_every_image_is_kept_or_flipped(channels: int) -> None:
     kept = (out == x).flatten(1).all(1)
     assert torch.equal(x, before)
     assert (flipped ^ kept).all()
-    assert abs(flipped.float().mean() - p) < 4 * math.sqrt(p * (1 - p) / n)
+    assert_rate(flipped, p)
 
 
 def test_certain_flip() -> None:

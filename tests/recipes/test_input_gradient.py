@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import assert_equal, state_of
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
@@ -62,12 +63,12 @@ class Called(nn.Module):
 def test_running_statistics_stay_and_inputs_need_no_gradient() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 4), BatchNorm(4, 0), nn.ReLU(), nn.Linear(4, 2))
-    before = {k: v.clone() for k, v in net.state_dict().items()}
+    before = state_of(net)
     step = Step(torch.rand(8, 3), torch.eye(2).repeat(4, 1), torch.zeros(8, 2), 0.0)
     penalty = input_gradient(1.0).penalty
     assert penalty
     penalty(net, step).backward()
-    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert_equal(before, state_of(net))
     assert not step.x.requires_grad
     assert net[0].weight.grad.abs().sum() > 0
 

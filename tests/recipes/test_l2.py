@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import NOTHING
 from torch import Tensor, nn
 
-from recipes import Step, build
+from recipes import build
 from recipes.l2 import squared_norm
-
-NOTHING = Step(*[torch.zeros(1, 1)] * 3, 0.0)
 
 
 def small() -> nn.Module:

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from helpers import network
+from helpers import NOTHING, network
 
-from recipes import RecipeError, Step, build, weights
+from recipes import RecipeError, build, weights
 from recipes.orthogonal import deviation, orthogonal
-
-NOTHING = Step(torch.zeros(1), torch.zeros(1, 10), torch.zeros(1, 10), 0.0)
 
 
 @pytest.mark.parametrize("shape", [(5, 9), (9, 5), (6, 6), (4, 3, 3, 3), (40, 2, 3, 3)])

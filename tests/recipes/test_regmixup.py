@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import assert_beta
+from helpers import assert_beta, assert_equal, state_of
 from torch import Tensor, nn
 
 from recipes import RecipeError, Step, build
@@ -48,9 +48,9 @@ def test_running_statistics_do_not_move() -> None:
     net = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 3))
     x, y = torch.randn(10, 6), torch.eye(3)[torch.arange(10) % 3]
     logits = net(x)
-    before = {k: v.clone() for k, v in net.state_dict().items()}
+    before = state_of(net)
     build("regmixup").penalty(net, Step(x, y, logits, 0.0))
-    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert_equal(before, state_of(net))
     net(x)
     assert net[0].num_batches_tracked == 2
     assert net[0].momentum == 0.1

@@ -76,10 +76,8 @@ def test_against_a_plain_loop(recipe: str, rho: float, adaptive: float | None) -
         torch.testing.assert_close(p, q)
 
 
-def test_quadratic_by_hand() -> None:
-    """loss = w^2 / 2 at w = 2: gradient 2, climb to 2.5, gradient there 2.5, step 0.1: w = 1.75."""
-    w = nn.Parameter(torch.tensor([2.0]))
-    optimizer = SharpnessAware(torch.optim.SGD([w], lr=0.1), nn.Identity(), rho=0.5, scale=lambda p: 1.0)
+def step_on_parabola(w: Tensor, optimizer: SharpnessAware) -> None:
+    """One step on w^2 / 2."""
 
     def closure() -> Tensor:
         optimizer.zero_grad()
@@ -89,6 +87,13 @@ def test_quadratic_by_hand() -> None:
 
     closure()
     optimizer.step(closure)
+
+
+def test_quadratic_by_hand() -> None:
+    """loss = w^2 / 2 at w = 2: gradient 2, climb to 2.5, gradient there 2.5, step 0.1: w = 1.75."""
+    w = nn.Parameter(torch.tensor([2.0]))
+    optimizer = SharpnessAware(torch.optim.SGD([w], lr=0.1), nn.Identity(), rho=0.5, scale=lambda p: 1.0)
+    step_on_parabola(w, optimizer)
     assert w.item() == pytest.approx(1.75)
 
 
@@ -97,15 +102,7 @@ def test_one_around_another_by_hand() -> None:
     w = nn.Parameter(torch.tensor([2.0]))
     inner = SharpnessAware(torch.optim.SGD([w], lr=0.1), nn.Identity(), rho=0.3, scale=lambda p: 1.0)
     optimizer = SharpnessAware(inner, nn.Identity(), rho=0.5, scale=lambda p: 1.0)
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = w.square().sum() / 2
-        loss.backward()
-        return loss
-
-    closure()
-    optimizer.step(closure)
+    step_on_parabola(w, optimizer)
     assert w.item() == pytest.approx(1.77)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from helpers import twins
+from helpers import assert_equal, state_of, twins
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -54,9 +54,9 @@ def test_evaluation_does_not_iterate() -> None:
     _, net = twins("spectral_norm(c=0.5)", "mlp")
     x = torch.rand(4, 1, 8, 8)
     net(x)
-    before = {k: v.clone() for k, v in net.eval().state_dict().items()}
+    before = state_of(net.eval())
     assert torch.equal(net(x), net(x))
-    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert_equal(before, state_of(net))
     net.train()(x)
     assert any(not torch.equal(v, before[k]) for k, v in net.state_dict().items() if k.endswith(".v"))
 

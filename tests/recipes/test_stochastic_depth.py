@@ -1,10 +1,8 @@
 """Reference: `torchvision.ops.stochastic_depth` in mode "row" and timm's `drop_path`, by their distribution."""
 
-import math
-
 import pytest
 import torch
-from helpers import apply
+from helpers import apply, assert_rate
 from timm.layers import drop_path
 from torchvision.ops import stochastic_depth as torchvision_stochastic_depth
 
@@ -26,7 +24,7 @@ def test_whole_rows_are_dropped_at_the_libraries_rate(p: float) -> None:
         rows = dropped.flatten(1)
         assert torch.equal(rows.amax(1), rows.amin(1))
         torch.testing.assert_close(rows.amax(), torch.tensor(1 / (1 - p)))
-        assert abs((rows[:, 0] == 0).double().mean().item() - p) < 4 * math.sqrt(p * (1 - p) / n)
+        assert_rate(rows[:, 0] == 0, p)
 
 
 @pytest.mark.parametrize(("net", "blocks"), [("resnet9(width=2)", 2), ("resnet18(width=2)", 8)])

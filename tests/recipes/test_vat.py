@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 import torch
+from helpers import assert_equal, state_of
 from torch import Tensor, nn
 from torch.distributions import Categorical, kl_divergence
 from torch.func import hessian
@@ -107,14 +108,14 @@ def test_clean_prediction_is_held_constant() -> None:
 def test_all_passes_drop_the_same_units_and_statistics_stay() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(6, 32), BatchNorm(32, 0), nn.ReLU(), Dropout(0.5), nn.Linear(32, 4))
-    before = {k: v.clone() for k, v in net.state_dict().items()}
+    before = state_of(net)
     penalty = vat(1e-3).penalty
     assert penalty
     x = torch.rand(30, 6)
     a, b = penalty(net, step_of(x)), penalty(net, step_of(x))
     assert abs(float(a.detach())) < 1e-5  # other masks would make it 0.08
     assert float(b.detach()) != float(a.detach())
-    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert_equal(before, state_of(net))
 
 
 def test_direction_matters_also_in_single_precision_and_autocast() -> None:

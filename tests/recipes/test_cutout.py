@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers import UNLIKELY
 from scipy import stats
+from torch import Tensor
 
 from recipes import RecipeError, Task, UnfitError, build
 from recipes.cutout import cut_out
@@ -27,11 +28,16 @@ def test_images_are_the_papers() -> None:
         assert torch.equal(done, expected)
 
 
+def black_and_white(n: int, height: int, width: int) -> Tensor:
+    """Images of which no pixel has their mean color."""
+    return (torch.arange(n) % 2).float().view(n, 1, 1, 1).expand(n, 1, height, width)
+
+
 def test_hidden_pixels_have_their_mean_number() -> None:
     """Mean clipped length of a side s of n pixels: the sum over n centres of those within, over n."""
     torch.manual_seed(0)
     n, side = 5000, 16
-    x = torch.rand(n, 1, 32, 32)
+    x = black_and_white(n, 32, 32)
     out, _ = build("cutout(size=0.5)").batch(x, torch.zeros(n, 1))
     hidden = (out != x).flatten(1).sum(1).float()
     lengths = torch.tensor([min(32, c + side // 2) - max(0, c - side // 2) for c in range(32)], dtype=torch.float32)
@@ -46,7 +52,7 @@ def test_centres_are_anywhere_in_images_that_are_not_square(height: int, width: 
     """Every centre has a clipped box of its own, and all are equally frequent."""
     torch.manual_seed(0)
     n, side = 100 * height * width, round(0.5 * min(height, width))
-    x = torch.rand(n, 1, height, width)
+    x = black_and_white(n, height, width)
     hidden = (build("cutout(size=0.5)").batch(x, x)[0] != x)[:, 0].flatten(1)
     different, counts = hidden.unique(dim=0, return_counts=True)
     expected = torch.zeros(height, width, height, width, dtype=torch.bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections import defaultdict
@@ -59,7 +60,7 @@ def look(family: str) -> tuple[str, str, str]:
     if i == 0:
         return "c0", svg.SHAPES[0], svg.DASHES[2]
     color = 1 + (i - 1) % svg.COLORS
-    return f"c{color}", svg.SHAPES[1 + (i - 1) % (len(svg.SHAPES) - 1)], svg.DASHES[(i - 1) % len(svg.DASHES)]
+    return f"c{color}", svg.SHAPES[i % len(svg.SHAPES)], svg.DASHES[(i - 1) % len(svg.DASHES)]
 
 
 def family_legend(rows: Iterable[Row]) -> list[tuple[str, str]]:
@@ -152,7 +153,7 @@ def _scatter(name: str, rows: list[Row], xs: list[Interval]) -> Panel:
     y = svg.linear("test accuracy, %", [row.test.mean for row, _ in shown], pad=0.12)
     frame = Frame(x, y, **WIDE)
     marks, taken = [], []
-    for row, interval in reversed(shown):  # the best on top
+    for row, interval in sorted(shown, key=lambda p: (p[0].is_baseline, p[0].test.mean)):  # the last is on top
         color, kind, _ = look(row.family)
         px, py = frame.px(interval.mean), frame.py(row.test.mean)
         bars = _bar(frame, interval, row.test, color)
@@ -160,7 +161,7 @@ def _scatter(name: str, rows: list[Row], xs: list[Interval]) -> Panel:
         marks.append(_mark(row, bars + svg.shape(kind, px, py, f"m {color}", 5), words))
         taken.append((px - 6, py - 6, px + 6, py + 6))
     named = [row for row, _ in shown if row.is_baseline or row.mark][:MOST_LABELS]
-    for row, interval in shown:
+    for row, interval in sorted(shown, key=lambda p: not p[0].is_baseline):  # which must be found
         if row in named or row.is_baseline:
             marks.append(_label(row, frame.px(interval.mean), frame.py(row.test.mean), frame, taken))
     return frame.panel("", marks)
@@ -178,7 +179,7 @@ def _bar(frame: Frame, x: Interval, y: Interval, color: str) -> str:
 
 
 def _label(row: Row, x: float, y: float, frame: Frame, taken: list[tuple[float, float, float, float]]) -> str:
-    """The recipe's name beside its point, where it overlaps nothing; left out where there is no room."""
+    """The recipe's name beside its point, where it overlaps nothing; else left out, but for the baseline's."""
     words = labels.short(row.recipe, 26)
     wide = svg.text_width(words, 10)
     places = ((x + 9, y + 3.5), (x - 9 - wide, y + 3.5), (x - wide / 2, y - 9), (x - wide / 2, y + 16))
@@ -190,7 +191,7 @@ def _label(row: Row, x: float, y: float, frame: Frame, taken: list[tuple[float, 
         if inside and not any(_overlap(box, other) for other in taken):
             taken.append(box)
             return _mark(row, svg.text(left, base, words, "h halo"), plus_minus(row.test))
-    return ""
+    return _mark(row, svg.text(x + 9, y + 3.5, words, "h halo"), plus_minus(row.test)) if row.is_baseline else ""
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
@@ -203,7 +204,7 @@ def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float,
 def _row_panel(frame: Frame, row: Row, marks: Sequence[str], measured: str = "") -> Panel:
     """A small panel of one recipe: its name, and below it its strengths and what was measured."""
     note = "; ".join(filter(None, [labels.visible(row.note, 34 - len(measured)), measured]))
-    name = labels.short(labels.names(row.recipe).replace(" ", ""), 28)
+    name = labels.short(labels.names(row.recipe).replace(" ", ""), 26)
     return frame.panel(name, [svg.text(frame.left, 30, note, "s h"), *marks], key_of(row.recipe), row.family)
 
 
@@ -250,13 +251,13 @@ def curves(group: Group) -> Figure:
     caption = (
         "Loss after each epoch, in evaluation mode and on clean data: on the train probe (dashed, a fixed part of the "
         "training data as large as the validation split) and on validation data (solid). The shaded area between them "
-        "is the gap; gray lines are the baseline's. Means over seeds; the axes are shared." + more
+        "is the gap; thin gray lines are the baseline's. Means over seeds; the axes are shared." + more
     )
     legend = [
         (svg.key_line("l c1"), "validation"),
         (svg.key_line("l c1", "4 3"), "train probe"),
         *(
-            [(svg.key_line("l cs"), "validation, baseline"), (svg.key_line("l cs", "4 3"), "train probe, baseline")]
+            [(svg.key_line("l b cs"), "validation, baseline"), (svg.key_line("l b cs", "1 3"), "train probe, baseline")]
             if base
             else []
         ),
@@ -267,7 +268,7 @@ def curves(group: Group) -> Figure:
 def _curve_panel(frame: Frame, row: Row, means: Array, reference: Array | None) -> Panel:
     marks = []
     if reference is not None:
-        marks += [svg.path(_curve(frame, reference, i), "l cs", dash) for i, dash in ((0, "4 3"), (1, ""))]
+        marks += [svg.path(_curve(frame, reference, i), "l b cs", dash) for i, dash in ((0, "1 3"), (1, ""))]
     train, val = _curve(frame, means, 0), _curve(frame, means, 1)
     marks += [svg.area(val, train, "a c1"), svg.path(train, "l c1", "4 3"), svg.path(val, "l c1")]
     return _row_panel(frame, row, marks)
@@ -600,7 +601,7 @@ def weights(group: Group) -> Figure:
     ]
     caption = (
         "How the weights of the linear and convolutional layers are distributed (seed "
-        f"{sparse[0].runs[0].seed}, logarithmic share in each of the bins); the gray outline is the baseline's. Weights that are exactly "
+        f"{sparse[0].runs[0].seed}, logarithmic share in each of the bins); the thin gray outline is the baseline's. Weights that are exactly "
         "zero can be removed: their share stands in each title."
     )
     return Figure(stem, heading, caption, panels, data=data)
@@ -627,7 +628,7 @@ def _weight_panel(
     bottom = [(placed[0][0], frame.py(floor)), (placed[-1][0], frame.py(floor))]
     marks = [svg.area(placed, bottom, "a c1"), svg.path(placed, "l c1")]
     if reference and not row.is_baseline:
-        marks.insert(0, svg.path(frame.points(reference[0], [max(v, floor) for v in reference[1]]), "l cs"))
+        marks.insert(0, svg.path(frame.points(reference[0], [max(v, floor) for v in reference[1]]), "l b cs"))
     return _row_panel(frame, row, marks, f"{number(row.zeros.mean, 1)} % zero")
 
 
@@ -652,7 +653,7 @@ def reliability(group: Group) -> Figure:
     caption = (
         "Test samples sorted by how sure the network is, in 15 bins: how often it is right against how sure it says it "
         "is. On the diagonal the two agree; below it the network is too sure, above it not sure enough. A dot's area is "
-        "the bin's share of samples; the gray line is the baseline. Bins are pooled over seeds." + more
+        "the bin's share of samples; the thin gray line is the baseline. Bins are pooled over seeds." + more
     )
     return Figure(stem, heading, caption, panels)
 
@@ -672,7 +673,7 @@ def _pooled(row: Row) -> Array | None:
 def _reliability_panel(frame: Frame, row: Row, bins: Array, reference: Array | None) -> Panel:
     marks = [svg.line(frame.px(0), frame.py(0), frame.px(100), frame.py(100), "z")]
     if reference is not None:
-        marks.append(svg.path(_bin_points(frame, reference), "l cs"))
+        marks.append(svg.path(_bin_points(frame, reference), "l b cs"))
     points, shares = _bin_points(frame, bins), [c / bins[0].sum() for c in bins[0] if c]
     marks.append(svg.path(points, "l c1"))
     marks += [svg.shape("circle", x, y, "m c1", 2 + 7 * math.sqrt(s)) for (x, y), s in zip(points, shares, strict=True)]
@@ -708,7 +709,11 @@ def pairs(group: Group) -> Figure:
     for (a, b), gain in sorted(gains.items()):
         for row, column in ((names.index(a), names.index(b)), (names.index(b), names.index(a))):
             marks.append(_cell(left + size * column, top + size * row, size, a, b, gain, largest))
-    width, height = left + size * len(names) + 30, top + size * len(names) + 120
+    width, height = left + size * len(names) + 30, top + size * len(names) + 132
+    middle = size * len(names) / 2
+    marks.append(svg.text(left + middle, height - 8, "technique a; cells: gain, percentage points", "s", "middle"))
+    turned = f'<text class="s" transform="translate(12 {svg.num(top + middle)}) rotate(-90)" text-anchor="middle">'
+    marks.append(f"{turned}technique b</text>")
     caption = (
         "Mean gain in test accuracy, in percentage points, of a pair over the better of its two parts, paired by seed: "
         "+ and orange where the two add up, − and blue where one is better left out. Underlined where the 95 % t interval "
@@ -787,33 +792,65 @@ def _sizes(dataset: str, model: str, groups: list[Group], stem: str) -> Figure:
             "Left out: no recipe was trained at two sizes.",
         )
     counts = sorted({n for v in shown.values() for n, _ in v})
-    means = [row.test.mean for v in shown.values() for _, row in v]
     x = svg.at_values("training samples (log)", counts, log=True, names=[f"{n:,.0f}" for n in counts])
-    frame = Frame(x, svg.linear("test accuracy, %", means), width=520, height=330, right=130)
-    last = sorted(shown.items(), key=lambda item: -item[1][-1][1].test.mean)
+    y = _error_axis([row.test.mean for v in shown.values() for _, row in v])
+    frame = Frame(x, y, width=560, height=340, right=150)
     marks = []
     for _, points in sorted(shown.items(), key=lambda item: item[1][0][1].is_baseline):
         row = points[0][1]
         color, kind, dash = look(row.family)
-        placed = frame.points([n for n, _ in points], [r.test.mean for _, r in points])
+        placed = frame.points([n for n, _ in points], [_log_error(r.test.mean) for _, r in points])
         dots = "".join(svg.shape(kind, px, py, f"m {color}", 3.5) for px, py in placed)
         words = "; ".join(f"{n:,.0f}: {plus_minus(r.test)} %" for n, r in points)
         marks.append(_mark(row, svg.path(placed, f"l {color}", dash) + dots, words))
-    used = -math.inf
-    for name, points in last:  # names at the right end, from the best down, as far as there is room
-        row = points[-1][1]
-        at = max(frame.py(row.test.mean), used + 12)
-        if at < frame.height - frame.bottom + 6:
-            used = at
-            words = svg.text(frame.width - frame.right + 8, at + 4, labels.visible(name, 20), "h")
-            marks.append(_mark(row, words, plus_minus(row.test)))
+    ends = sorted(((name, v[-1][1]) for name, v in shown.items()), key=lambda end: -end[1].test.mean)
+    marks += _names_at_the_right(frame, ends)
     caption = (
-        "Test accuracy (mean over seeds) by the number of training samples. Regularization usually matters most on the "
-        "left; lines that meet on the right say that data does the same work."
+        "Test accuracy (mean over seeds) by the number of training samples, on an axis on which each halving of the error is "
+        "one step. Regularization usually matters most on the left; lines that meet on the right say that data does the same "
+        "work."
     )
     rows = [points[0][1] for points in shown.values()]
     heading = f"Test accuracy against train size: {labels.visible(dataset, 40)}, {labels.visible(model, 40)}"
     return Figure(f"sizes-{stem}", heading, caption, [frame.panel("", marks)], family_legend(rows), 1)
+
+
+def _log_error(accuracy: float) -> float:
+    """Percent; 100 counts as 99.99."""
+    return -math.log10(max(100 - accuracy, 0.01))
+
+
+ERRORS = [m * 10.0**e for e in (1, 0, -1, -2) for m in (7, 5, 3, 2, 1.5, 1)]
+
+
+def _error_axis(accuracies: Sequence[float]) -> svg.Axis:
+    """Accuracies in percent, placed by the logarithm of the error."""
+    ends = [_log_error(v) for v in accuracies]
+    pad = 0.06 * (max(ends) - min(ends) or 1)
+    low, high = min(ends) - pad, max(ends) + pad
+    ticks = [(_log_error(100 - e), f"{100 - e:g}") for e in ERRORS if low <= _log_error(100 - e) <= high]
+    return svg.Axis("test accuracy, %", low, high, tuple(ticks))
+
+
+def _names_at_the_right(frame: Frame, ends: Sequence[tuple[str, Row]]) -> list[str]:
+    """Names beside the ends of lines, the best first, as many as there is room for, each with a leader to its line."""
+    step, top, bottom = 12.0, frame.top, frame.height - frame.bottom
+    ends = ends[: int((bottom - top) / step) + 1]
+    ys = [frame.py(_log_error(row.test.mean)) for _, row in ends]
+    places = list(itertools.accumulate(ys, lambda last, y: max(y, last + step)))
+    limit = bottom
+    for i in reversed(range(len(places))):  # what was pushed out at the bottom pushes the others up
+        limit = places[i] = min(places[i], limit)
+        limit -= step
+    right = frame.width - frame.right
+    return [
+        _mark(
+            row,
+            svg.line(right + 2, y, right + 20, at, "g") + svg.text(right + 24, at + 3.5, labels.visible(name, 22), "h"),
+            plus_minus(row.test),
+        )
+        for (name, row), y, at in zip(ends, ys, places, strict=True)
+    ]
 
 
 def of_group(group: Group) -> list[Figure]:

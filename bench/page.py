@@ -177,14 +177,14 @@ def _table(group: Group) -> str:
         f"</tr></thead><tbody>{rows}</tbody></table></div>"
         '<p class="cap">★ highest mean test accuracy; ≈ cannot be told from it. ± is the half-width of the 95 % t interval over '
         "seeds. A filled marker is a difference that is significant after Holm's correction; brackets are its 95 % interval.</p>"
-        f"<details><summary>What the columns mean</summary><dl>{named}</dl></details>"
+        f'<details class="columns"><summary>What the columns mean</summary><dl>{named}</dl></details>'
     )
 
 
 def _column(name: str, unit: str = "", kind: str = "number", first: str = "down") -> str:
     words_ = f"{quote(name)}" + (f", {quote(unit)}" if unit else "")
     first = "up" if kind == "text" else first
-    return f'<th scope="col" data-kind="{kind}" data-first="{first}"><button>{words_}<i></i></button></th>'
+    return f'<th scope="col" data-kind="{kind}" data-first="{first}"><span role="button" tabindex="0">{words_}<i></i></span></th>'
 
 
 FOREST_WIDTH = 150.0
@@ -203,8 +203,8 @@ def _forest_head(axis: svg.Axis) -> str:
         if x - half > last + 4 and x + half < FOREST_WIDTH + 8:
             marks.append(svg.text(x, 15, label, "s h", "middle"))
             last = x + half
-    body = f'<svg viewBox="0 0 {FOREST_WIDTH:g} 24" role="img" aria-label="axis in points">{"".join(marks)}</svg>'
-    return f'<th class="forest" scope="col">{body}</th>'
+    body = f'<svg viewBox="0 0 {FOREST_WIDTH:g} 24" role="img" aria-label="axis">{"".join(marks)}</svg>'
+    return f'<th class="forest" scope="col">difference, points{body}</th>'
 
 
 def _forest_cell(row: Row, axis: svg.Axis) -> str:
@@ -292,7 +292,7 @@ def _figure(figure: Figure) -> str:
         f'<span><svg viewBox="0 0 22 12" aria-hidden="true">{sample}</svg>{text(words_)}</span>'
         for sample, words_ in figure.legend
     )
-    wide = " wide" if max(panel.width for panel in figure.panels) > 560 else ""
+    wide = " wide" if max(panel.width for panel in figure.panels) > 500 else ""
     return (
         f'<figure id="{quote(figure.stem)}"><h3>{text(figure.heading)}</h3>'
         + (f'<div class="legend">{legend}</div>' if legend else "")

@@ -22,7 +22,15 @@
     button.querySelector("i").textContent = up ? " ↑" : " ↓";
     body.append(...Array.from(body.rows).sort(compare));
   };
-  for (const button of all("thead button")) button.addEventListener("click", () => sort(button));
+  // No <button>: browsers leave those out where they repeat a table's head on the next printed page.
+  for (const button of all("thead [role=button]")) {
+    button.addEventListener("click", () => sort(button));
+    button.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      sort(button);
+    });
+  }
 
   // Show and hide families. A second press on the only one left shows all again.
   const chips = all(".chip[data-family]");
@@ -51,7 +59,7 @@
     if (!pinned && event.pointerType === "mouse" && !event.target.closest("tbody td")) pick(keyOf(event));
   });
   document.addEventListener("click", (event) => {
-    if (event.target.closest("button, a, summary")) return;
+    if (event.target.closest("button, [role=button], a, summary")) return;
     const key = keyOf(event);
     if (!key && !pinned) return;
     pinned = key === pinned ? "" : key;

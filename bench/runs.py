@@ -113,7 +113,8 @@ def parse(content: dict[str, Any]) -> Run:
         status, error = "diverged", error or "a metric is not a finite number"
     dataset, model, config = content["dataset"], content["model"], dict(content["config"])
     environment, lr, size = content["environment"], float(config.get("lr") or 0), config.get("train_size")
-    if not (math.isfinite(lr) and isinstance(environment, dict)):
+    whole = math.isfinite(lr) and isinstance(environment, dict) and not isinstance(config["seed"], bool)
+    if not whole or (status == "ok" and not all(0 <= group.get("accuracy", 0) <= 1 for group in metrics.values())):
         raise ValueError("no record")
     return Run(
         run_id=str(content["run_id"]),

@@ -136,6 +136,8 @@ class Group:
     """Its part of the names of figures."""
     split_from: int = 1
     """How many settings share this dataset, network and train size: above 1 the report says why they stand apart."""
+    part: int = 1
+    """Which of them this is."""
 
     @property
     def baselines(self) -> list[Row]:
@@ -206,8 +208,9 @@ def summarize(runs: Sequence[Run], seeds: Sequence[int] = (), absent: Sequence[C
     groups = [_group(setting, parts[setting], seeds, absent) for setting in sorted(parts)]
     places = [group.setting.place for group in groups]
     stems = labels.slugs([(dataset, model, size or "all") for dataset, model, size in places])
-    for group, stem in zip(groups, stems, strict=True):
+    for i, (group, stem) in enumerate(zip(groups, stems, strict=True)):
         group.split_from = places.count(group.setting.place)
+        group.part = places[: i + 1].count(group.setting.place)
         group.stem = stem if group.split_from == 1 else f"{stem}-{labels.digest(repr(group.setting))}"
     return groups
 
@@ -309,10 +312,14 @@ def _validation_loss(row: Row) -> float:
     return statistics.fmean(_metric(run, "val", "loss") for run in row.runs)
 
 
+def _with_baseline(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    pairs = [(row, baseline_of(row, rows)) for row in rows if row.n and not row.is_baseline]
+    return [(row, base) for row, base in pairs if base]
+
+
 def _compare(rows: list[Row]) -> None:
     """Give every row its comparison with the baseline."""
-    pairs = [(row, baseline_of(row, rows)) for row in rows if row.n and not row.is_baseline]
-    compared = [(row, base, paired(row, base)) for row, base in pairs if base]
+    compared = [(row, base, paired(row, base)) for row, base in _with_baseline(rows)]
     compared = [(row, base, d) for row, base, d in compared if len(d)]
     processor = by_cpu(rows)
     raw = [statistics_.sign_flip(d) for _, _, d in compared]
@@ -337,14 +344,20 @@ def _by_seed(row: Row, base: Row) -> list[tuple[Run, Run]]:
 
 
 def by_cpu(rows: Sequence[Row]) -> bool:
-    """Whether processor time was measured for all runs of a table."""
-    return all(run.cpu_seconds > 0 for row in rows for run in row.runs)
+    """Whether processor time was measured for some pair of every row, which is then what all costs are taken from."""
+    return all(_times(row, base) for row, base in _with_baseline(rows) if _by_seed(row, base))
 
 
 def _cost(row: Row, base: Row, processor: bool) -> float:
-    times = [(a.cpu_seconds, b.cpu_seconds) if processor else (a.seconds, b.seconds) for a, b in _by_seed(row, base)]
-    ratios = [a / b for a, b in times if a > 0 and b > 0]
+    pairs = _times(row, base) if processor else [(a.seconds, b.seconds) for a, b in _by_seed(row, base)]
+    ratios = [a / b for a, b in pairs if a > 0 and b > 0]
     return statistics.median(ratios) if ratios else math.nan
+
+
+def _times(row: Row, base: Row) -> list[tuple[float, float]]:
+    """Processor time of both, for each seed in which it was measured."""
+    pairs = [(a.cpu_seconds, b.cpu_seconds) for a, b in _by_seed(row, base)]
+    return [(a, b) for a, b in pairs if a > 0 and b > 0]
 
 
 def _gap_change(row: Row, base: Row) -> Interval:

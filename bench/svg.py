@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from bench import labels
 
-SHAPES = ("diamond", "circle", "square", "triangle", "wedge", "cross", "pentagon", "star", "plus", "hexagon")
+SHAPES = (
+    *("diamond", "circle", "square", "triangle", "wedge", "cross", "pentagon", "star", "plus", "hexagon"),
+    *("bowtie", "left", "pillar", "right", "hourglass", "bar"),
+)
 COLORS = 7
 """Okabe and Ito's palette without black and yellow; c0 is the text's own color."""
 DASHES = ("", "6 3", "2 2", "8 3 2 3", "4 2 1 2")
@@ -39,7 +42,8 @@ MARKS_CSS = (
     ".g{stroke:var(--line);stroke-width:1}.z{stroke:var(--soft);stroke-width:1;stroke-dasharray:3 3}"
     ".c0{--c:var(--ink)}" + "".join(f".c{i}{{--c:var(--k{i})}}" for i in range(1, COLORS + 1)) + ".cs{--c:var(--soft)}"
     ".m{fill:var(--c);stroke:var(--paper);stroke-width:1}.o{fill:var(--paper);stroke:var(--c);stroke-width:1.6}"
-    ".l{fill:none;stroke:var(--c);stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}"
+    ".l{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}"
+    ".b{stroke-width:1}"
     ".w{stroke:var(--c);stroke-width:1.4;fill:none}.a{fill:var(--c);fill-opacity:.13;stroke:none}"
     ".halo{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}"
 )
@@ -225,6 +229,15 @@ def shape(kind: str, x: float, y: float, css: str, r: float = 4.5) -> str:
     return f'<path class="{css}" d="M{"L".join(f"{num(x + dx)} {num(y + dy)}" for dx, dy in points)}Z"/>'
 
 
+BOXES = {
+    "bowtie": ((-1.1, -0.9), (0, -0.2), (1.1, -0.9), (1.1, 0.9), (0, 0.2), (-1.1, 0.9)),
+    "hourglass": ((-0.9, -1.1), (0.9, -1.1), (0.2, 0), (0.9, 1.1), (-0.9, 1.1), (-0.2, 0)),
+    "bar": ((-1.25, -0.5), (1.25, -0.5), (1.25, 0.5), (-1.25, 0.5)),
+    "pillar": ((-0.5, -1.25), (0.5, -1.25), (0.5, 1.25), (-0.5, 1.25)),
+}
+"""Corners of the markers that are no regular polygons, in radii."""
+
+
 def _outline(kind: str, r: float) -> list[tuple[float, float]]:
     if kind in ("cross", "plus"):
         arm, w = 1.15 * r, 0.38 * r
@@ -232,10 +245,14 @@ def _outline(kind: str, r: float) -> list[tuple[float, float]]:
         plus += [(-arm, -w), (-w, -w)]
         c = math.sqrt(0.5)
         return plus if kind == "plus" else [(c * (x - y), c * (x + y)) for x, y in plus]
+    if kind in BOXES:
+        return [(r * x, r * y) for x, y in BOXES[kind]]
     corners, turn, inner = {
         "diamond": (4, 0.0, 1.0),
         "triangle": (3, 0.0, 1.0),
         "wedge": (3, math.pi, 1.0),
+        "left": (3, -math.pi / 2, 1.0),
+        "right": (3, math.pi / 2, 1.0),
         "pentagon": (5, 0.0, 1.0),
         "hexagon": (6, math.pi / 6, 1.0),
         "star": (10, 0.0, 0.45),

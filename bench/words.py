@@ -43,7 +43,7 @@ COLUMNS = (
     (
         "time",
         "Training time relative to the baseline's, median over paired seeds; each table says whether it is the "
-        "processor's time or, where that was not measured for all of its runs, as on a GPU, wall time.",
+        "processor's time, of the seeds for which that was measured, or wall time, as on a GPU.",
     ),
     ("zeros", "Percent of weights that are exactly zero."),
 )
@@ -299,8 +299,8 @@ def provenance(runs: Sequence[Run]) -> list[tuple[str, str]]:
         values = sorted({str(e[key]) for e in distinct if e.get(key) is not None})
         if values:
             found.append((key, "; ".join(values)))
-    prints = sorted({(run.dataset, run.fingerprint) for run in final})
-    found += [(f"dataset {labels.visible(name, 40)}", fingerprint) for name, fingerprint in prints]
+    prints = sorted({(run.dataset, run.fingerprint, run.sizes.get("train", 0)) for run in final})
+    found += [(f"dataset {labels.visible(name, 40)}, {n:,} training samples", value) for name, value, n in prints]
     return [*found, ("time of all trainings", _time_of(runs))]
 
 

@@ -59,7 +59,7 @@ def silent(browser: Browser, path: Path) -> None:
 
 def use(browser: Browser) -> None:
     """Press every button, open every fold, and click every kind of thing that can be highlighted."""
-    browser.run("for (const b of document.querySelectorAll('button')) { b.click(); b.click(); } 0")
+    browser.run("for (const b of document.querySelectorAll('button, [role=button]')) { b.click(); b.click(); } 0")
     browser.run("for (const d of document.querySelectorAll('details')) d.open = true; 0")
     click = "r.dispatchEvent(new MouseEvent('click', { bubbles: true }))"
     browser.run(f"for (const r of document.querySelectorAll('[data-r]')) {click}; 0")
@@ -103,6 +103,33 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path, recipe: str,
         assert browser.run("document.documentElement.scrollWidth") <= width
 
 
+LONG = "batch_norm+augment(magnitude=0.5)+adaptive_gradient_clipping(lam=0.003)"
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_no_words_of_a_figure_are_cut(browser: Browser, tmp_path: Path, width: int) -> None:
+    made = synthetic.study(range(2), (None, 200)) + [
+        synthetic.make(LONG, seed, gain=0.02, lr=0.0035) for seed in range(2)
+    ]
+    synthetic.write(tmp_path, made)
+    assert main([str(tmp_path)]) == 0
+    browser.open(tmp_path / "report.html", width)
+    beyond = """Array.from(document.querySelectorAll('figure svg text')).filter((t) => {
+        const [own, all] = [t.getBoundingClientRect(), t.ownerSVGElement.getBoundingClientRect()];
+        return own.width && (own.right > all.right + 2 || own.left < all.left - 2);
+    }).map((t) => t.textContent)"""
+    assert browser.run(beyond) == []
+
+
+def test_heads_of_columns_work_by_keyboard(page: Browser) -> None:
+    page.run("document.querySelector('#t0 thead [role=button]').focus(); 0")
+    for key, sorted_ in (("Enter", "ascending"), (" ", "descending")):
+        page.run(
+            f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }})); 0"
+        )
+        assert page.run("document.querySelector('#t0 thead th').getAttribute('aria-sort')") == sorted_
+
+
 def test_every_column_sorts_both_ways_with_empty_cells_last(page: Browser) -> None:
     columns = page.run("all('#t0 > .scroll thead th').map((th) => [th.cellIndex, th.dataset.kind, th.dataset.first])")
     columns = [column for column in columns if len(column) == 3 and column[1]]
@@ -110,7 +137,7 @@ def test_every_column_sorts_both_ways_with_empty_cells_last(page: Browser) -> No
     before = page.run("names()")
     for index, kind, first in columns:
         for up in (first == "up", first != "up"):
-            page.run(f"all('#t0 > .scroll thead th')[{index}].querySelector('button').click(); 0")
+            page.run(f"all('#t0 > .scroll thead th')[{index}].querySelector('[role=button]').click(); 0")
             values = page.run(f"rows().map((row) => row.cells[{index}].dataset.v ?? '')")
             filled = [v if kind == "text" else float(v) for v in values if v != ""]
             assert filled == sorted(filled, reverse=not up)

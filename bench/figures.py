@@ -709,8 +709,8 @@ def pairs(group: Group) -> Figure:
     for (a, b), gain in sorted(gains.items()):
         for row, column in ((names.index(a), names.index(b)), (names.index(b), names.index(a))):
             marks.append(_cell(left + size * column, top + size * row, size, a, b, gain, largest))
-    width, height = left + size * len(names) + 30, top + size * len(names) + 132
     middle = size * len(names) / 2
+    width, height = left + middle + max(middle + 30, 150), top + size * len(names) + 132
     marks.append(svg.text(left + middle, height - 8, "technique a; cells: gain, percentage points", "s", "middle"))
     turned = f'<text class="s" transform="translate(12 {svg.num(top + middle)}) rotate(-90)" text-anchor="middle">'
     marks.append(f"{turned}technique b</text>")

@@ -229,6 +229,8 @@ def shape(kind: str, x: float, y: float, css: str, r: float = 4.5) -> str:
     return f'<path class="{css}" d="M{"L".join(f"{num(x + dx)} {num(y + dy)}" for dx, dy in points)}Z"/>'
 
 
+SMALL = 300
+"""Panels up to this width stand four in a row on paper."""
 BOXES = {
     "bowtie": ((-1.1, -0.9), (0, -0.2), (1.1, -0.9), (1.1, 0.9), (0, 0.2), (-1.1, 0.9)),
     "hourglass": ((-0.9, -1.1), (0.9, -1.1), (0.2, 0), (0.9, 1.1), (-0.9, 1.1), (-0.2, 0)),
@@ -293,7 +295,8 @@ def inline(panel: Panel) -> str:
         f' data-f="{html.escape(panel.family)}"' if panel.family else ""
     )
     size = f'viewBox="0 0 {num(panel.width)} {num(panel.height)}" style="max-width:{num(panel.width * 1.15)}px"'
-    return f'<svg {size} role="img" aria-label="{escape(panel.label)}"{data}>{panel.body}</svg>'
+    small = ' class="small"' if panel.width <= SMALL else ""
+    return f'<svg{small} {size} role="img" aria-label="{escape(panel.label)}"{data}>{panel.body}</svg>'
 
 
 def _legend(entries: Sequence[tuple[str, str]], width: float) -> tuple[float, str]:

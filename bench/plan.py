@@ -34,7 +34,7 @@ SELECT = ("val/loss", "val/accuracy")
 SPACES = ("strength", "strength+lr")
 SAMPLERS = ("grid", "qmc", "random", "tpe")
 MOST = 1_000
-"""Trials, folds and resamples at most: more is a slip of the finger."""
+"""Trials, folds, resamples and entries of a list at most: more is a slip of the finger."""
 TUNING_SEED = 1_000_000
 """Trials train on this seed, which no study may use: the chosen strength is tested on seeds that did not choose it."""
 
@@ -218,6 +218,8 @@ def _as_list(key: str, value: Any) -> list[Any]:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise ConfigError(f"{key} is empty: the matrix has no runs")
+    if len(values) > MOST:
+        raise ConfigError(f"{key}: {len(values):,} entries, at most {MOST:,}")
     return values
 
 
@@ -279,7 +281,7 @@ def _check_range(block: str, key: str, value: int, least: int, hint: str = "") -
     if value < least:
         raise ConfigError(f"{block}: {key} must be at least {least}, got {value}{hint}")
     if value > MOST:
-        raise ConfigError(f"{block}: {key} must be at most {MOST}, got {value}")
+        raise ConfigError(f"{block}: {key} must be at most {MOST:,}, got {value}")
 
 
 def _check_types(block: Any, name: str) -> None:

@@ -39,7 +39,8 @@ class Record:
     test_gap: dict[str, float]
     """loss and accuracy, train to test."""
     history: list[dict[str, float]]
-    """One row an epoch. Its gap is val to the train probe; `gap` above is val to the full training split."""
+    """One row an epoch, of a long run every k-th. Its gap is val to the train probe; `gap` above is val to the full
+    training split."""
     epochs_run: int
     best_epoch: int | None
     """The epoch of the lowest validation loss."""

@@ -19,6 +19,7 @@ LARGEST = 1e100
 """A number beyond that counts as infinite: its square, and so a spread, would be."""
 NOT_BUDGET = ("recipe", "seed", "lr", "dataset", "model", "train_size")
 """Settings that differ within a table. The learning rate may: it can be tuned for each recipe."""
+MOST_EPOCHS = 1_000_000
 CURVES = ("train_probe/loss", "val/loss", "train_probe/accuracy", "val/accuracy")
 
 
@@ -45,7 +46,7 @@ class Run:
     gap: dict[str, float]
     test_gap: dict[str, float]
     history: Array
-    """(epochs, 4): a column for each of CURVES."""
+    """(epochs, 4): a column for each of CURVES; of a long run, lines between the epochs that the record holds."""
     epochs_run: int
     best_epoch: int | None
     seconds: float
@@ -152,7 +153,13 @@ def _floats(group: dict[str, Any]) -> dict[str, float]:
 
 def _history(rows: list[dict[str, Any]]) -> Array:
     found = np.array([[row.get(name) for name in CURVES] for row in rows], dtype=np.float64)  # None becomes NaN
-    return np.where(np.abs(found) <= LARGEST, found, np.nan).reshape(-1, len(CURVES))
+    found = np.where(np.abs(found) <= LARGEST, found, np.nan).reshape(-1, len(CURVES))
+    epochs = [int(row.get("epoch", i)) for i, row in enumerate(rows, 1)]
+    if epochs == list(range(1, len(rows) + 1)):
+        return found
+    if not 1 <= epochs[0] <= epochs[-1] <= MOST_EPOCHS or np.diff(epochs).min(initial=1) < 1:
+        raise ValueError(f"history is of the epochs {epochs}")
+    return np.stack([np.interp(range(1, epochs[-1] + 1), epochs, column) for column in found.T], axis=1)
 
 
 def _histogram(content: dict[str, Any]) -> tuple[float, Array] | None:

@@ -39,6 +39,8 @@ from recipes import Recipe, Task, build, weights
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("bench", "recipes", "datamodules")
+HISTORY_ROWS = 50
+"""About so many epochs at most go into a record's history."""
 TEACHER_SEED = 2_000_000
 """Added to a run's seed for its teacher's: no study's seed and no tuning seed reaches it."""
 # Lightning asks torch to look for GPUs by way of NVML; torch's optimizers do so each step, which costs 40 us where
@@ -382,6 +384,7 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
     metrics = {k: measure.finish(v) for k, v in module.final.items()} if ok else {}
     trained = weights(module.net)
     finite = [row for row in history if math.isfinite(row["val/loss"])]
+    best_epoch = int(min(finite, key=lambda row: row["val/loss"])["epoch"]) if finite else None
     images = len(history) * len(data.train_dataloader()) * data.batch_size
     return Record(
         run_id=prepared.run_id,
@@ -400,9 +403,9 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
         metrics=metrics,
         gap=_gap(metrics, "val"),
         test_gap=_gap(metrics, "test"),
-        history=[{k: _short(v) for k, v in row.items()} for row in history],
+        history=[{k: _short(v) for k, v in row.items()} for row in thinned(history, best_epoch)],
         epochs_run=len(history),
-        best_epoch=int(min(finite, key=lambda row: row["val/loss"])["epoch"]) if finite else None,
+        best_epoch=best_epoch,
         seconds=round(module.seconds, 3),
         cpu_seconds=round(module.cpu_seconds, 3) if module.device.type == "cpu" else 0.0,
         images_per_second=round(images / module.training_seconds, 1) if module.training_seconds else 0.0,
@@ -421,6 +424,13 @@ def _now() -> str:
 
 def _gap(metrics: dict[str, dict[str, float]], split: str) -> dict[str, float]:
     return measure.gap(metrics["train"], metrics[split]) if split in metrics else {}
+
+
+def thinned(history: list[dict[str, float]], best_epoch: int | None) -> list[dict[str, float]]:
+    """Of a long run every k-th epoch, the best and the last, so that a record stays small: about `HISTORY_ROWS`."""
+    step = math.ceil(len(history) / HISTORY_ROWS) or 1
+    always = (best_epoch, len(history))
+    return [row for i, row in enumerate(history) if i % step == 0 or i + 1 in always]
 
 
 def _short(value: float) -> Any:

@@ -49,3 +49,9 @@ def test_a_wrong_number_or_a_missing_link_is_found(tmp_path: Path) -> None:
     )
     assert [sorted(strangers(block, tmp_path)) for block in blocks(text)] == [[], ["98.42"]]
     assert strangers("It gains 0.13 ([report](results/report.md))", tmp_path) == {"0.13"}
+
+
+def test_committed_records_are_small() -> None:
+    sizes = {path: path.stat().st_size for path in ROOT.glob("results/*/records/*.json")}
+    assert len(sizes) > 5_000
+    assert max(sizes.values()) <= 20_000

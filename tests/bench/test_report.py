@@ -22,6 +22,7 @@ from scipy import stats
 
 from bench import figures, labels, svg
 from bench.report import main
+from bench.runs import parse
 from bench.statistics_ import Interval
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -223,6 +224,19 @@ def test_records_that_cannot_be_are_left_out(tmp_path: Path, report: Report, cha
         wrong[part] |= change
     report(synthetic.write(tmp_path, [synthetic.make("none", 0), wrong]))
     assert f"Left out as no whole records: 1 file ({wrong['run_id']}.json)." in page(tmp_path).words
+
+
+def test_a_thinned_history_is_drawn_with_lines_between_its_epochs() -> None:
+    content = synthetic.make("none", 0, epochs=9)
+    whole = parse(content).history
+    content["history"] = [content["history"][i] for i in (0, 2, 5, 8)]
+    thinned = parse(content).history
+    assert thinned.shape == whole.shape
+    assert (thinned[[0, 2, 5, 8]] == whole[[0, 2, 5, 8]]).all()
+    assert thinned[3:5] == pytest.approx(whole[[2]] + np.array([[1], [2]]) / 3 * (whole[5] - whole[2]))
+    content["history"].reverse()
+    with pytest.raises(ValueError, match="history"):
+        parse(content)
 
 
 def test_the_clock_and_records_of_one_seed_are_told(tmp_path: Path, report: Report) -> None:

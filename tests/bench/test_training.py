@@ -20,7 +20,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from bench import RunConfig, record, train
 from bench.module import Classifier, learning_rate, make_optimizer, seed_step, step_size
 from bench.record import Record
-from bench.training import Prepared, execute, prepare
+from bench.training import Prepared, execute, prepare, thinned
 from datamodules import epoch_order
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +106,19 @@ def test_metrics_are_those_of_the_final_weights_in_evaluation_mode(make_config: 
     assert last["val/loss"] == pytest.approx(result.metrics["val"]["loss"], rel=1e-4)
     assert last["gap/loss"] == pytest.approx(last["val/loss"] - last["train_probe/loss"], abs=1e-4)
     assert [row["epoch"] for row in result.history] == [1, 2]
+
+
+def test_the_history_of_a_long_run_is_thinned(make_config: Make) -> None:
+    rows = [{"epoch": float(i), "val/loss": abs(i - 77.0)} for i in range(1, 301)]
+    kept = [int(row["epoch"]) for row in thinned(rows, 77)]
+    assert kept == sorted({*range(1, 301, 6), 77, 300})
+    assert thinned(rows[:50], 50) == rows[:50]
+    assert thinned([], None) == []
+    result = train(make_config(epochs=120, train_size=20))
+    assert result.epochs_run == 120
+    assert {1.0, float(result.best_epoch or 0), 120.0} <= {row["epoch"] for row in result.history}
+    path = record.path_of(Path(make_config().results_dir), result.run_id)
+    assert path.stat().st_size < 20_000
 
 
 def test_early_stopping_measures_the_best_weights_and_counts_its_epochs(make_config: Make) -> None:

@@ -24,6 +24,8 @@ MOST_PANELS = 24
 MOST_POINTS = 120
 """Points of a drawn curve."""
 MOST_LABELS = 8
+FEWEST = 10
+"""Samples of a bin of confidence: below that its accuracy is chance."""
 SMALL = {"width": 250.0, "height": 204.0, "top": 42.0}
 WIDE = {"width": 430.0, "height": 300.0}
 
@@ -142,7 +144,7 @@ def gaps(group: Group) -> Figure:
     caption = (
         "Left is a smaller gap between training and validation data, up is better on test data. A recipe up and to the "
         "left of the baseline generalizes better; one that only moves left has closed the gap by fitting the training "
-        "data worse. Bars are 95 % t intervals of the mean."
+        "data worse. Bars are 95 % t intervals of the mean; one that meets the frame goes on beyond it."
     )
     return Figure(stem, heading, caption, panels, family_legend(rows), 2)
 
@@ -389,7 +391,7 @@ def _tuned_sweeps(runs: Sequence[Run], tuning: Mapping[str, Any]) -> list[Sweep]
     sweeps = []
     for c in conditions:
         points = [(t, [by_id[i] for i in t.get("run_ids", []) if i in by_id]) for t in c.get("trials", [])]
-        varied = _varied([str(t["recipe"]) for t, _ in points])
+        varied = labels.varied([str(t["recipe"]) for t, _ in points])
         if varied is None:
             continue
         name, parameter, values = varied
@@ -403,7 +405,7 @@ def _tuned_sweeps(runs: Sequence[Run], tuning: Mapping[str, Any]) -> list[Sweep]
             for k, line in lines.items()
         }
         if len(drawn[held_out]) > 1:
-            chosen = _strength_of(str(c["chosen"]["recipe"]), name) if c.get("chosen") else None
+            chosen = labels.strength_of(str(c["chosen"]["recipe"]), name) if c.get("chosen") else None
             where = labels.place(*_place(c))
             recipe = str((c.get("chosen") or {}).get("recipe", c["recipe"]))
             sweeps.append(
@@ -424,26 +426,6 @@ def _baseline_error(condition: Mapping[str, Any], by_id: Mapping[str, Run]) -> f
     return float(np.mean([_error(run, "val") for run in found])) if found else None
 
 
-def _strength_of(recipe: str, name: str) -> float | None:
-    return next((t.strength for t in labels.terms(recipe) if t.name == name), None)
-
-
-def _varied(recipes: Sequence[str]) -> tuple[str, str, list[float]] | None:
-    """The one technique whose strength differs among these recipes, its parameter, and the value in each.
-
-    None where several strengths move together: no axis shows what did it.
-    """
-    split = [labels.terms(recipe) for recipe in recipes]
-    if not split or len({tuple(t.name for t in parts) for parts in split}) != 1:
-        return None
-    moving = [i for i, _ in enumerate(split[0]) if len({parts[i].strength for parts in split}) > 1]
-    term = split[0][moving[0]] if len(moving) == 1 else None
-    values = [value for parts in split if term and (value := parts[moving[0]].strength) is not None]
-    if term is None or term.technique is None or len(values) < len(split) or len(set(values)) < 3:
-        return None
-    return term.name, str(term.technique.strength), values
-
-
 def _swept(group: Group) -> list[Sweep]:
     """Rows of one technique at three strengths or more, as a study without tuning has them."""
     parts: dict[str, list[Row]] = defaultdict(list)
@@ -452,7 +434,7 @@ def _swept(group: Group) -> list[Sweep]:
             parts[labels.names(row.recipe)].append(row)
     sweeps = []
     for _, rows in sorted(parts.items()):
-        varied = _varied([row.recipe for row in rows])
+        varied = labels.varied([row.recipe for row in rows])
         if varied:
             name, parameter, values = varied
             splits = {"training": "train", "validation": "val", "test": "test"}
@@ -653,7 +635,8 @@ def reliability(group: Group) -> Figure:
     caption = (
         "Test samples sorted by how sure the network is, in 15 bins: how often it is right against how sure it says it "
         "is. On the diagonal the two agree; below it the network is too sure, above it not sure enough. A dot's area is "
-        "the bin's share of samples; the thin gray line is the baseline. Bins are pooled over seeds." + more
+        "the bin's share of samples; the thin gray line is the baseline. Bins are pooled over seeds; those of fewer than "
+        f"{FEWEST} samples are left out." + more
     )
     return Figure(stem, heading, caption, panels)
 
@@ -674,14 +657,14 @@ def _reliability_panel(frame: Frame, row: Row, bins: Array, reference: Array | N
     marks = [svg.line(frame.px(0), frame.py(0), frame.px(100), frame.py(100), "z")]
     if reference is not None:
         marks.append(svg.path(_bin_points(frame, reference), "l b cs"))
-    points, shares = _bin_points(frame, bins), [c / bins[0].sum() for c in bins[0] if c]
+    points, shares = _bin_points(frame, bins), [c / bins[0].sum() for c in bins[0] if c >= FEWEST]
     marks.append(svg.path(points, "l c1"))
     marks += [svg.shape("circle", x, y, "m c1", 2 + 7 * math.sqrt(s)) for (x, y), s in zip(points, shares, strict=True)]
     return _row_panel(frame, row, marks, f"ECE {number(row.ece.mean, 3)}")
 
 
 def _bin_points(frame: Frame, bins: Array) -> list[tuple[float, float]]:
-    used = bins[0] > 0
+    used = bins[0] >= FEWEST
     return frame.points([float(v) for v in 100 * bins[1][used]], [float(v) for v in 100 * bins[2][used]])
 
 
@@ -710,7 +693,8 @@ def pairs(group: Group) -> Figure:
         for row, column in ((names.index(a), names.index(b)), (names.index(b), names.index(a))):
             marks.append(_cell(left + size * column, top + size * row, size, a, b, gain, largest))
     middle = size * len(names) / 2
-    width, height = left + middle + max(middle + 30, 150), top + size * len(names) + 132
+    named, height = title(group), top + size * len(names) + 132
+    width = max(left + middle + max(middle + 30, 150), 24 + svg.text_width(named, 12))
     marks.append(svg.text(left + middle, height - 8, "technique a; cells: gain, percentage points", "s", "middle"))
     turned = f'<text class="s" transform="translate(12 {svg.num(top + middle)}) rotate(-90)" text-anchor="middle">'
     marks.append(f"{turned}technique b</text>")
@@ -719,7 +703,7 @@ def pairs(group: Group) -> Figure:
         "+ and orange where the two add up, − and blue where one is better left out. Underlined where the 95 % t interval "
         "leaves out zero; intervals are in the hover text."
     )
-    panel = Panel(width, height, svg.text(12, 16, title(group), "t") + "".join(marks), heading)
+    panel = Panel(width, height, svg.text(12, 16, named, "t") + "".join(marks), heading)
     rows = [[a, b, number(gain.mean, signed=True), span(gain)] for (a, b), gain in ordered_gains(gains)]
     return Figure(stem, heading, caption, [panel], [], 1, data=(("a", "b", "gain, points", "95 % interval"), rows))
 

@@ -7,7 +7,7 @@ import hashlib
 import re
 import unicodedata
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -104,6 +104,27 @@ def names(spec: str) -> str:
 def strengths(spec: str) -> str:
     """The strengths of a spec, and other arguments that are not the default: `p=0.3; epsilon=0.1`."""
     return "; ".join(term.values for term in terms(spec) if term.values)
+
+
+def strength_of(recipe: str, name: str) -> float | None:
+    """The strength of one technique of a spec."""
+    return next((t.strength for t in terms(recipe) if t.name == name), None)
+
+
+def varied(recipes: Sequence[str]) -> tuple[str, str, list[float]] | None:
+    """The one technique whose strength differs among these recipes, its parameter, and the value in each.
+
+    None where several strengths move together: no axis shows what did it.
+    """
+    split = [terms(recipe) for recipe in recipes]
+    if not split or len({tuple(t.name for t in parts) for parts in split}) != 1:
+        return None
+    moving = [i for i, _ in enumerate(split[0]) if len({parts[i].strength for parts in split}) > 1]
+    term = split[0][moving[0]] if len(moving) == 1 else None
+    values = [value for parts in split if term and (value := parts[moving[0]].strength) is not None]
+    if term is None or term.technique is None or len(values) < len(split) or len(set(values)) < 3:
+        return None
+    return term.name, str(term.technique.strength), values
 
 
 def short(spec: str, limit: int = 34) -> str:

@@ -63,7 +63,7 @@ def page(study: Study) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
     sections = [
-        _section(group, i, drawn)
+        _section(group, i, drawn, study.tuning)
         for i, (group, drawn) in enumerate(zip(study.groups, study.group_figures, strict=True))
     ]
     body = [
@@ -123,7 +123,12 @@ def _notice(words_: str) -> str:
     return f'<p class="notice">{text(words_, 1200)}</p>'
 
 
-def _section(group: Group, index: int, drawn: Sequence[Figure]) -> str:
+def _choices(group: Group, tuning: Mapping[str, Any]) -> str:
+    said = " ".join(words.choices(group, tuning))
+    return f'<p class="meta">{text(said, 2000)}</p>' if said else ""
+
+
+def _section(group: Group, index: int, drawn: Sequence[Figure], tuning: Mapping[str, Any]) -> str:
     said = " ".join(words.verdict(group))
     name = group.best.label(words.LONGEST) if group.best else ""
     lead = text(said, 2000)
@@ -133,7 +138,7 @@ def _section(group: Group, index: int, drawn: Sequence[Figure]) -> str:
     return (
         f'<section id="t{index}"><h2>{text(title(group))}</h2><p class="lead">{lead}</p>'
         f'<p class="meta">{text(words.budget(group))}; {_parameters(group)}</p>'
-        f"{''.join(map(_notice, words.notices(group)))}{_table(group)}{''.join(map(_figure, shown))}</section>"
+        f"{''.join(map(_notice, words.notices(group)))}{_choices(group, tuning)}{_table(group)}{''.join(map(_figure, shown))}</section>"
     )
 
 
@@ -328,7 +333,7 @@ def _overall(rows: Sequence[Overall]) -> str:
     )
     return (
         '<section id="overall"><h2>Over datasets</h2><p class="cap">Interquartile mean of the paired differences in test '
-        "accuracy, with its 95 % stratified bootstrap interval (runs resampled within each dataset; Agarwal et al. 2021).</p>"
+        "accuracy, with its 95 % stratified bootstrap interval (runs resampled within each dataset; Agarwal et al. 2021), which is too narrow where seeds are few.</p>"
         '<div class="scroll"><table><thead><tr><th>recipe</th><th>network</th><th>train size</th><th>difference, points</th>'
         f"<th>datasets</th></tr></thead><tbody>{body}</tbody></table></div></section>"
     )

@@ -6,6 +6,7 @@ import argparse
 import csv
 import gc
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from bench.parser import WRONG_INPUT, Parser, refuse
 from bench.plan import load_study
 from bench.record import write_atomically
 from bench.runs import load_runs
+from bench.statistics_ import Interval
 from bench.summary import Group, Overall, lacking, overall, summarize, without_table
 from bench.tables import code, markdown, markdown_table, number, span, title
 
@@ -46,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a cell is missing and --fail_on_missing was given, 2 the input is wrong."""
     with refuse((*WRONG_INPUT, OSError)) as refused:  # OSError: a folder that cannot be written to
         flags = make_parser().parse_args(sys.argv[1:] if argv is None else argv)
+        _check_mode(flags.wandb)
         study = read_study(flags.folder)
         write_report(study, flags.folder)
         if flags.folder.resolve().parent.name == "results":
@@ -53,6 +56,11 @@ def main(argv: list[str] | None = None) -> int:
         log_table(study.name, study.groups, flags.wandb, flags.project, flags.folder)
         return _finish(study, flags.folder, flags.fail_on_missing)
     return refused.status
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in tracking.MODES:
+        raise ConfigError(f"unknown wandb mode {mode!r}; choose from {', '.join(tracking.MODES)}")
 
 
 def _finish(study: Study, folder: Path, fail_on_missing: bool) -> int:
@@ -128,7 +136,7 @@ def markdown_report(study: Study) -> str:
     parts = [f"# Regularization report: {markdown(study.name)}\n", "[The same, interactive](report.html).\n"]
     parts += [f"> {markdown_sentence(notice)}\n" for notice in study.notices]
     for group, drawn in zip(study.groups, study.group_figures, strict=True):
-        parts += _markdown_group(group, drawn)
+        parts += _markdown_group(group, drawn, study.tuning)
     parts += _markdown_overall(study.overall)
     if study.groups:
         parts += ["## Across tables\n", *map(_markdown_figure, study.study_figures), *_markdown_reading(study)]
@@ -137,7 +145,7 @@ def markdown_report(study: Study) -> str:
     return "\n".join(parts)
 
 
-def _markdown_group(group: Group, drawn: Sequence[Figure]) -> list[str]:
+def _markdown_group(group: Group, drawn: Sequence[Figure], tuning: Mapping[str, Any]) -> list[str]:
     rows = [tables.cells(row) for row in group.rows]
     return [
         f"## {markdown(title(group))}\n",
@@ -147,6 +155,7 @@ def _markdown_group(group: Group, drawn: Sequence[Figure]) -> list[str]:
         markdown_table(tables.HEADINGS, rows),
         f"{markdown_sentence(words.budget(group))}. ± is the half-width of the 95 % t interval over seeds; "
         "★ highest mean test accuracy, ≈ cannot be told from it.\n",
+        *(f"{markdown_sentence(s)}\n" for s in words.choices(group, tuning)),
         *map(_markdown_figure, drawn),
     ]
 
@@ -181,7 +190,7 @@ def _markdown_overall(rows: Sequence[Overall]) -> list[str]:
         )
         for o in rows
     ]
-    intro = "Interquartile mean of the paired differences, with its 95 % stratified bootstrap interval (Agarwal et al. 2021).\n"
+    intro = "Interquartile mean of the paired differences, with its 95 % stratified bootstrap interval (Agarwal et al. 2021), which is too narrow where seeds are few.\n"
     return ["## Over datasets\n", intro, markdown_table(headings, cells)]
 
 
@@ -214,7 +223,9 @@ def write_index(results: Path) -> None:
     table = "\n".join(["| " + " | ".join(cells) + " |" for cells in (headings, ["---"] * 5, *rows)])
     write_atomically(
         path,
-        f"{INDEX_MARK}\n# Results\n\nOne folder a study, complete in itself: its `study.yaml`, records and report.\n\n{table}\n",
+        f"{INDEX_MARK}\n# Results\n\nOne folder a study, complete in itself: its `study.yaml`, records and report.\n\n{table}\n\n"
+        "Recipes are counted without the baseline. Behind the accuracy stands its difference to the baseline in points, with its 95 % "
+        "interval, and how many other rows cannot be told from the highest (≈).\n",
     )
 
 
@@ -230,15 +241,22 @@ def _index_cells(summary: Path) -> list[str]:
     with summary.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     best = [r for r in rows if r["mark"] == "best"]
-    wins = "<br>".join(map(_index_win, best[:8])) + ("<br>..." if len(best) > 8 else "")
+    wins = "<br>".join(_index_win(row, rows) for row in best[:8]) + ("<br>..." if len(best) > 8 else "")
     recipes = len({labels.names(r["recipe"]) for r in rows} - {labels.BASELINE})
     settings = {(r["dataset"], r["model"], r["train_size"], r["fingerprint"]) for r in rows}
     return [str(len(settings)), str(recipes), str(sum(int(r["n"]) for r in rows)), wins]
 
 
-def _index_win(row: Mapping[str, str]) -> str:
+def _index_win(row: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> str:
     place = labels.place(row["dataset"], row["model"], int(row["train_size"] or 0))
-    return f"{markdown(place)}: {code(labels.short(row['recipe'], 60))} {float(row['test']):.2f} %"
+    keys = ("dataset", "model", "train_size", "fingerprint")
+    tied = sum(other["mark"] == "tied" and all(other[k] == row[k] for k in keys) for other in rows)
+    mean, low, high = (float(row[f"difference{end}"] or "nan") for end in ("", "_low", "_high"))
+    gain = f", {number(mean, signed=True)} {span(Interval(mean, low, high, 0))}".rstrip() if math.isfinite(mean) else ""
+    return (
+        f"{markdown(place)}: {code(labels.short(row['recipe'], 60))} {float(row['test']):.2f} %{gain}"
+        f"{f', ≈ {tied}' if tied else ''}"
+    )
 
 
 def log_table(name: str, groups: Sequence[Group], mode: str, project: str, folder: Path) -> None:
@@ -254,8 +272,7 @@ def log_table(name: str, groups: Sequence[Group], mode: str, project: str, folde
     Raises:
         ConfigError: an unknown mode.
     """
-    if mode not in tracking.MODES:
-        raise ConfigError(f"unknown wandb mode {mode!r}; choose from {', '.join(tracking.MODES)}")
+    _check_mode(mode)
     title = {"group": name, "job_type": "comparison", "name": f"{name}: comparison"}
     run = tracking.start(mode, project=project, tags=[], config={"study": name}, directory=folder, **title)
     run.table("comparison", tables.SUMMARY_COLUMNS, tables.summary_cells(groups))

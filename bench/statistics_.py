@@ -65,13 +65,17 @@ def _t_quantile(df: int, level: float) -> float:
 
 
 def paired_t(differences: Sequence[float] | Array) -> float:
-    """Two-sided p of Student's paired t test: 1 where nothing differs, 0 where all differ alike, NaN below 2 pairs."""
+    """Two-sided p of Student's paired t test: 1 where nothing differs, NaN below 2 pairs.
+
+    Where all differ alike there is no spread to judge by: that of a few seeds which all gain one test sample says
+    little. p is then the sign-flip test's.
+    """
     d = np.asarray(differences, dtype=np.float64)
     if len(d) < 2:
         return math.nan
     sd, mean = standard_deviation(d), float(d.mean())
     if sd == 0:
-        return 1.0 if mean == 0 else 0.0
+        return 1.0 if mean == 0 else smallest_p(len(d))
     return float(2 * stats.t.sf(abs(mean) / sd * math.sqrt(len(d)), len(d) - 1))
 
 
@@ -178,12 +182,14 @@ def interquartile_mean(values: Sequence[float] | Array) -> float:
 def stratified_interval(strata: Sequence[Sequence[float] | Array], level: float = LEVEL) -> Interval:
     """Interquartile mean over datasets with its stratified bootstrap interval: runs are resampled within each dataset.
 
-    Percentile intervals of RESAMPLES resamples with a fixed seed (Agarwal et al. 2021). n is the number of values.
+    Percentile intervals of RESAMPLES resamples with a fixed seed (Agarwal et al. 2021), which cover less than `level`
+    where a dataset has few values, and are NaN where one has a single value. n is the number of values.
     """
     generator = np.random.default_rng(0)
     parts = [np.asarray(s, dtype=np.float64) for s in strata]
     drawn = [part[generator.integers(0, len(part), (RESAMPLES, len(part)))] for part in parts]
     means = stats.trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    spread = all(len(part) > 1 for part in parts)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2]) if spread else (math.nan, math.nan)
     pooled = np.concatenate(parts)
     return Interval(interquartile_mean(pooled), float(low), float(high), len(pooled))

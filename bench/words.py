@@ -12,7 +12,7 @@ from bench import labels
 from bench.plan import Condition
 from bench.runs import LARGEST, Run
 from bench.statistics_ import ALPHA, DRAWS, EXACT_LIMIT, seeds_needed
-from bench.summary import Group, Row
+from bench.summary import Group, Row, condition_of
 from bench.tables import number, plus_minus, span, times
 
 COLUMNS = (
@@ -116,22 +116,27 @@ def _tied(group: Group) -> list[str]:
     others = sum(1 for row in group.rows if row.n and math.isfinite(row.test.mean)) - len(best)
     if not others:
         return []
+    assuming = ", which takes the differences to be normally distributed," if _undecided(best[0]) else ""
     if not tied:
-        return [f"A paired t test tells all other rows from {'it' if len(best) == 1 else 'them'}."]
+        return [f"A paired t test{assuming} tells all other rows from {'it' if len(best) == 1 else 'them'}."]
     base = ", the baseline among them" if any(row.is_baseline for row in tied) else ""
     return [
-        f"A paired t test cannot tell {len(tied)} of the other {others} rows from {'it' if len(best) == 1 else 'one of them'}{base}."
+        f"A paired t test{assuming} cannot tell {len(tied)} of the other {others} rows from {'it' if len(best) == 1 else 'one of them'}{base}."
     ]
+
+
+def _undecided(row: Row) -> bool:
+    return row.comparison is not None and not row.comparison.decidable
 
 
 def _gap_words(best: Row, group: Group) -> list[str]:
     base = group.baselines[0] if group.baselines else None
     if best.is_baseline or base is None or not math.isfinite(best.gap.mean):
         return []
+    before, after = number(base.gap.mean), number(best.gap.mean)
     verb = "shrinks" if best.gap.mean < base.gap.mean else "grows"
-    return [
-        f"The gap between training and validation accuracy {verb} from {number(base.gap.mean)} to {number(best.gap.mean)} points."
-    ]
+    change = f"stays at {before}" if before == after else f"{verb} from {before} to {after}"
+    return [f"The gap between training and validation accuracy {change} points."]
 
 
 def _power(group: Group) -> list[str]:
@@ -191,15 +196,15 @@ def notices(group: Group) -> list[str]:
     return found
 
 
-def _list(items: Sequence[int | str]) -> str:
-    return ", ".join(map(str, items[:10])) + (", ..." if len(items) > 10 else "")
+def _list(items: Sequence[int | str], most: int = 10) -> str:
+    return ", ".join(map(str, items[:most])) + (", ..." if len(items) > most else "")
 
 
 def budget(group: Group) -> str:
     """`30 epochs, batches of 32, adam, cosine schedule`."""
     b = group.budget
     parts = [
-        f"{b['epochs']} epochs" if "epochs" in b else "",
+        _epochs(group) if "epochs" in b else "",
         f"batches of {b['batch_size']}" if "batch_size" in b else "",
         str(b.get("optimizer", "")),
         f"{b['schedule']} schedule" if "schedule" in b else "",
@@ -212,6 +217,55 @@ def budget(group: Group) -> str:
     )
     parts.append("times of the processor" if group.by_cpu else "wall times")
     return labels.visible(", ".join(part for part in parts if part), 200)
+
+
+def _epochs(group: Group) -> str:
+    """`20 epochs (of which early_stopping(patience=3) ran 16.3)`: who ended early, and after how many on average."""
+    planned = group.budget["epochs"]
+    ran = [(row, [run.epochs_run for run in row.runs if run.epochs_run]) for row in group.rows]
+    means = [(row, statistics.fmean(epochs)) for row, epochs in ran if epochs and min(epochs) < planned]
+    listed = _list([f"{row.label()} ran {number(mean, 1)}" for row, mean in means])
+    return f"{planned} epochs" + (f" (of which {listed})" if means else ", every run to the end")
+
+
+def choices(group: Group, tuning: Mapping[str, Any]) -> list[str]:
+    """What to know of the strengths and learning rates that the rows of a table were tuned to."""
+    places = {condition_of(run).place for row in group.rows for run in row.runs[:1]}
+    conditions = [
+        c
+        for c in tuning.get("conditions", [])
+        if (c["dataset"], c["model"], c["train_size"]) in places and c["chosen"] and len(c["trials"]) > 2
+    ]
+    ends, alike = [], []
+    for c in conditions:
+        name = labels.short(str(c["chosen"]["recipe"]), 34)
+        if len({trial["score"] for trial in c["trials"]}) == 1:
+            alike.append(name)
+        elif (at := _at_an_end(c)) is not None:
+            ends.append(f"{name}{at}")
+    found = []
+    if ends:
+        found.append(
+            f"Chosen at an end of the values tried, so that a value beyond might do better: {_list(ends, MOST_NAMES)}."
+        )
+    if alike:
+        found.append(
+            f"All values tried scored alike, so that tuning had nothing to choose by: {_list(alike, MOST_NAMES)}."
+        )
+    return found
+
+
+def _at_an_end(condition: Mapping[str, Any]) -> str | None:
+    """Words on a learning rate, empty for a strength, if the chosen value is the lowest or the highest; else None."""
+    chosen, trials = condition["chosen"], condition["trials"]
+    if varied := labels.varied([trial["recipe"] for trial in trials]):
+        name, _, values = varied
+        strength = labels.strength_of(chosen["recipe"], name)
+        return "" if strength in (min(values), max(values)) else None
+    rates = [trial["lr"] for trial in trials]
+    if len({trial["recipe"] for trial in trials}) > 1 or None in rates or len(set(rates)) < 3:
+        return None
+    return f" (learning rate {chosen['lr']:g})" if chosen["lr"] in (min(rates), max(rates)) else None
 
 
 def protocol(groups: Sequence[Group], tuning: Mapping[str, Any]) -> list[str]:
@@ -272,19 +326,29 @@ def command(name: str, is_study: bool, groups: Sequence[Group]) -> list[str]:
     report = f"python bench/report.py {folder}"
     if is_study:
         return [f"python bench/study.py {folder}/study.yaml", report]
-    return [*map(_run_command, groups[:1]), report]
+    made = [command for group in groups for row in group.rows for command in _run_commands(row, folder)]
+    more = [f"# and {len(made) - MOST_COMMANDS} more"] if len(made) > MOST_COMMANDS else []
+    return [*made[:MOST_COMMANDS], *more, report]
 
 
-def _run_command(group: Group) -> str:
-    config = next((run.config for row in group.rows for run in row.runs), {})
+def _run_commands(row: Row, folder: str) -> list[str]:
+    """One for all seeds from 0 on, else one for each seed."""
+    if not row.runs:
+        return []
+    config = row.runs[0].config
     flags = [
         f"--{k} {shlex.quote(str(v))}"
         for k, v in sorted(config.items())
         if k not in ("seed", "recipe_source") and v is not None
     ]
-    return labels.visible(" ".join(["python bench/run.py", *flags, f"--seeds {len(group.seeds)}"]), 600)
+    seeds = [run.seed for run in row.runs]
+    ends = [f"--seeds {len(seeds)}"] if seeds == list(range(len(seeds))) else [f"--seed {seed}" for seed in seeds]
+    start = " ".join(["python bench/run.py", *flags])
+    return [f"{labels.visible(start, 600)} {end} --results_dir {folder}" for end in ends]
 
 
+MOST_COMMANDS = 200
+MOST_NAMES = 40
 LONGEST = 90
 """Characters of a recipe in a sentence."""
 VERSIONS = ("suite", "git", "python", "torch", "lightning", "numpy", "system", "device")

@@ -57,7 +57,7 @@ def summary(folder: Path) -> list[dict[str, str]]:
 def markdown_words(folder: Path) -> str:
     """report.md as its reader sees it: without escapes."""
     text = (folder / "report.md").read_text(encoding="utf-8")
-    return html.unescape(re.sub(r"\\([^\w\s])", r"\1", text))
+    return html.unescape(re.sub(r"\\([^\w\s]|_)", r"\1", text))
 
 
 def markdown_tables(folder: Path) -> list[list[list[str]]]:

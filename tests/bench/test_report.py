@@ -6,10 +6,11 @@ import itertools
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +23,10 @@ from scipy import stats
 
 from bench import figures, labels, svg
 from bench.report import main
+from bench.run import make_parser as make_run_parser
 from bench.runs import parse
 from bench.statistics_ import Interval
+from bench.summary import summarize
 
 GOLDEN = Path(__file__).parent / "golden"
 """Three recipes with six seeds each on one dataset, made up by hand, and a tuning trial that is no row."""
@@ -247,6 +250,90 @@ def test_the_clock_and_records_of_one_seed_are_told(tmp_path: Path, report: Repo
     report(tmp_path)
     assert "wall times" in page(tmp_path).words
     assert "Several records of one seed: none. The first by id counts." in page(tmp_path).words
+
+
+def test_seeds_that_all_gain_alike_are_too_few_to_tell_rows_apart(tmp_path: Path, report: Report) -> None:
+    made = [synthetic.make(r, seed, accuracy=a) for r, a in (("none", 0.95), (DROPOUT, 0.96)) for seed in (0, 1)]
+    report(synthetic.write(tmp_path, made))
+    assert {row["recipe"]: row["mark"] for row in summary(tmp_path)} == {DROPOUT: "best", "none": "tied"}
+    explained(tmp_path, "cannot be decided at n=2")
+    explained(
+        tmp_path,
+        "A paired t test, which takes the differences to be normally distributed, cannot tell 1 of the other 1 rows",
+    )
+
+
+def test_a_gap_that_rounds_to_the_same_stays(tmp_path: Path, report: Report) -> None:
+    made = [synthetic.make(r, 0, accuracy=a) for r, a in (("none", 0.95), (DROPOUT, 0.96))]
+    for i, record in enumerate(made):
+        record["gap"]["accuracy"] = 0.03 + 1e-6 * i
+    report(synthetic.write(tmp_path, made))
+    explained(tmp_path, "The gap between training and validation accuracy stays at 3.00 points.")
+
+
+def test_runs_that_ended_early_are_told(tmp_path: Path, report: Report) -> None:
+    made = [synthetic.make(r, seed, epochs=9) for r in ("none", "early_stopping(patience=3)") for seed in range(3)]
+    report(synthetic.write(tmp_path, made))
+    explained(tmp_path, "9 epochs, every run to the end, batches of 32")
+    for record, epochs in zip(made[3:], (9, 5, 6), strict=True):
+        record["epochs_run"] = epochs
+    report(synthetic.write(tmp_path, made))
+    explained(tmp_path, "9 epochs (of which early_stopping(patience=3) ran 6.7), batches of 32")
+
+
+def tuned(recipes: Sequence[str], rates: Sequence[float], scores: Sequence[float]) -> dict[str, Any]:
+    """A condition of tuning.json; the first trial was chosen."""
+    where = {"dataset": "digits", "model": "mlp", "train_size": None, "recipe": labels.names(recipes[0])}
+    trials = [
+        {"recipe": r, "lr": lr, "score": score, "run_ids": []}
+        for r, lr, score in zip(recipes, rates, scores, strict=True)
+    ]
+    return {**where, "chosen": {"recipe": recipes[0], "lr": rates[0]}, "trials": trials}
+
+
+def test_choices_at_an_end_or_by_chance_are_told(tmp_path: Path, report: Report) -> None:
+    stopping = [f"early_stopping(patience={n})" for n in (10, 5, 3)]
+    conditions = [
+        tuned(["none"] * 3, (0.004, 0.001, 0.002), (1, 2, 3)),
+        tuned([f"dropout(p={p})" for p in (0.3, 0.1, 0.5)], (0.001,) * 3, (1, 2, 3)),
+        tuned([f"label_smoothing(epsilon={e})" for e in (0.4, 0.1, 0.2)], (0.001,) * 3, (1, 2, 3)),
+        tuned(stopping, (0.001,) * 3, (1, 1, 1)),
+    ]
+    rule = {"trials": 3, "folds": None, "select": "val/loss", "space": "strength", "sampler": None}
+    made = three("none", "dropout(p=0.3)", "label_smoothing(epsilon=0.4)", stopping[0])
+    report(synthetic.write(tmp_path, made, tuning={"rule": rule, "conditions": conditions}))
+    explained(
+        tmp_path,
+        "Chosen at an end of the values tried, so that a value beyond might do better: none (learning rate 0.004), "
+        "label_smoothing(epsilon=0.4).",
+    )
+    explained(
+        tmp_path, "All values tried scored alike, so that tuning had nothing to choose by: early_stopping(patience=10)."
+    )
+
+
+def test_a_bin_of_confidence_of_few_samples_is_not_drawn(tmp_path: Path) -> None:
+    (record,) = three("none")[:1]
+    bins = record["reliability"]
+    record["reliability"] = {**bins, "count": [9, 10, 200, *[0] * (len(bins["count"]) - 3)]}
+    (group,) = summarize([parse(record)])
+    drawn = figures.reliability(group)
+    assert sum(panel.body.count("<circle") for panel in drawn.panels) == 2
+    assert "fewer than 10 samples are left out" in drawn.caption
+
+
+def test_commands_of_a_folder_without_a_study_make_its_records(tmp_path: Path, report: Report) -> None:
+    made = [synthetic.make("none", seed) for seed in (0, 1)] + [synthetic.make(DROPOUT, seed) for seed in (0, 5)]
+    report(synthetic.write(tmp_path / "odd name", made))
+    lines = (tmp_path / "odd name" / "report.md").read_text().split("```sh\n")[1].split("\n```")[0].splitlines()
+    assert lines.pop() == "python bench/report.py 'results/odd name'"
+    runs = [make_run_parser().parse_args(shlex.split(line)[2:]) for line in lines]
+    assert {(run.recipe, run.seed, run.seeds) for run in runs} == {
+        ("none", None, 2),
+        (DROPOUT, 0, None),
+        (DROPOUT, 5, None),
+    }
+    assert {run.results_dir for run in runs} == {"results/odd name"}
 
 
 def test_one_row_by_hand(golden: Path) -> None:
@@ -648,6 +735,10 @@ def test_index_over_all_studies(tmp_path: Path, report: Report) -> None:
     assert "(one/report.md) | 1 | 1 | 10 | digits, mlp: `dropout(p=0.3)` " in lines[1]
     assert "| 2 | 1 | 4 | digits, mlp, 200 samples: `dropout(p=0.1)` " in lines[2]
     assert "<br>digits, mlp, 1,000 samples: `dropout(p=0.3)` " in lines[2]
+    best, other = summary(results / "one")
+    ends = [f"{float(best[f'difference{end}']):+.2f}".replace("-", "−") for end in ("", "_low", "_high")]
+    assert f" {float(best['test']):.2f} %, {ends[0]} [{ends[1]}, {ends[2]}]" in lines[1]
+    assert (", ≈ 1 |" in lines[1]) == (other["mark"] == "tied")
 
 
 def test_an_index_that_a_person_wrote_stays(tmp_path: Path, report: Report) -> None:

@@ -55,7 +55,7 @@ def test_paired_t_is_scipys(n: int) -> None:
 
 def test_paired_t_without_variance() -> None:
     assert s.paired_t([0.0, 0.0, 0.0]) == 1
-    assert s.paired_t([0.1, 0.1, 0.1]) == 0
+    assert s.paired_t([0.1, 0.1, 0.1]) == s.sign_flip([0.1, 0.1, 0.1]) == 0.25
     assert math.isnan(s.paired_t([0.1]))
 
 
@@ -171,3 +171,10 @@ def test_strata_are_resampled_on_their_own() -> None:
     """Datasets that differ, without spread inside: nothing is left to vary."""
     found = s.stratified_interval([[1.0] * 3, [2.0] * 3, [3.0] * 3, [4.0] * 3])
     assert found.mean == found.low == found.high == 2.5
+
+
+def test_one_value_of_a_dataset_leaves_no_interval() -> None:
+    found = s.stratified_interval([[1.0, 2.0], [3.0]])
+    assert found.mean == 2.0
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)

@@ -174,17 +174,23 @@ class Frame:
         parts = [line(self.left, self.py(v), right, self.py(v), "g") for v, _ in self.y.ticks]
         parts += [text(self.left - 6, self.py(v) + 3.5, t, "s", "end") for v, t in self.y.ticks]
         parts.append(line(self.left, base, right, base, "g"))
-        last = -math.inf
-        for place, label in sorted((self.px(v), t) for v, t in self.x.ticks):
-            parts.append(line(place, base, place, base + 4, "g"))
-            if place - last > text_width(label) + 5:
-                parts.append(text(place, base + 15, label, "s", "middle"))
-                last = place
+        ticks = sorted((self.px(v), t) for v, t in self.x.ticks)
+        parts += [line(place, base, place, base + 4, "g") for place, _ in ticks]
+        parts += [text(place, base + 15, label, "s", "middle") for place, label in apart(ticks)]
         middle = (self.left + right) / 2
         parts.append(text(middle, self.height - 7, self.x.label, "s", "middle"))
         y = (self.top + base) / 2
         turned = f'<text class="s" transform="translate(11 {num(y)}) rotate(-90)" text-anchor="middle">'
         return "".join(parts) + turned + escape(self.y.label) + "</text>"
+
+
+def apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Those whose labels keep their distance from each other, the last and the first before those between."""
+    kept: list[tuple[float, str]] = []
+    for place, label in [*ticks[-1:], *ticks[:-1]]:
+        if all(abs(place - other) > (text_width(label) + text_width(name)) / 2 + 5 for other, name in kept):
+            kept.append((place, label))
+    return kept
 
 
 def text_width(content: str, size: float = 11) -> float:

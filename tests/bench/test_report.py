@@ -204,6 +204,13 @@ def test_a_mean_reads_the_same_in_every_file(tmp_path: Path, report: Report) -> 
     assert "94.72 %" in (results / "README.md").read_text()
 
 
+def test_labels_of_ticks_keep_their_distance_and_the_ends_have_theirs() -> None:
+    ticks = [(0.0, "0"), (12.0, "0.05"), (40.0, "0.1"), (90.0, "0.5"), (100.0, "0.7")]
+    assert sorted(svg.apart(ticks)) == [(0.0, "0"), (40.0, "0.1"), (100.0, "0.7")]
+    assert svg.apart(ticks[:1]) == ticks[:1]
+    assert svg.apart([]) == []
+
+
 def test_names_at_the_ends_of_lines_keep_their_distance() -> None:
     frame = svg.Frame(svg.Axis("", 0, 1, ()), figures._error_axis([90.0, 99.0]), height=200)
     rows: Any = [

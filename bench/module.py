@@ -174,9 +174,11 @@ class Classifier(LightningModule):
 def make_optimizer(net: nn.Module, config: RunConfig) -> Optimizer:
     """The optimizer of the settings, without any weight decay: that is a recipe's."""
     assert config.lr is not None
+    # A fused optimizer divides by the loss scale itself, too late for recipes that look at gradients.
+    fused = config.precision != "16-mixed"
     if config.optimizer == "sgd":
-        return torch.optim.SGD(net.parameters(), lr=config.lr, momentum=config.momentum, fused=True)
-    return torch.optim.Adam(net.parameters(), lr=config.lr, fused=True)
+        return torch.optim.SGD(net.parameters(), lr=config.lr, momentum=config.momentum, fused=fused)
+    return torch.optim.Adam(net.parameters(), lr=config.lr, fused=fused)
 
 
 def learning_rate(config: RunConfig, progress: float) -> float:

@@ -98,7 +98,23 @@ def compose(recipes: Sequence[Recipe]) -> Recipe:
             after one that mixes hidden layers; it names both.
     """
     named = [recipe for recipe in recipes if recipe.spec != "none"]
+    named = named if len(named) == 1 else list(map(_blamed, named))
     return replace(reduce(_join, named, Recipe()), spec="+".join(r.spec for r in named) or "none")
+
+
+def _blamed(recipe: Recipe) -> Recipe:
+    """The recipe, whose name stands in the error where a network does not fit it."""
+    change = recipe.model
+    if change is None:
+        return recipe
+
+    def model(net: nn.Module) -> nn.Module:
+        try:
+            return change(net)
+        except UnfitError as error:
+            raise UnfitError(f"{recipe.spec}: {error}") from None
+
+    return replace(recipe, model=model)
 
 
 def _join(a: Recipe, b: Recipe) -> Recipe:

@@ -227,8 +227,8 @@ def _make(technique: Technique, arguments: dict[str, Any], task: Task) -> Recipe
     wants_task = "task" in inspect.signature(technique.make).parameters
     try:
         recipe = technique.make(**arguments, **({"task": task} if wants_task else {}))
-    except UnfitError:
-        raise
+    except UnfitError as error:
+        raise UnfitError(f"{technique.name}: {error}") from None
     except ValueError as error:
         raise RecipeError(f"{spec}: {error}") from None
     except Exception as error:  # a user's own recipe

@@ -19,7 +19,7 @@ def asam(rho: float = 0.5, eta: float = 0.01) -> Recipe:
     """`sam` in a neighbourhood scaled by the weights: g(w + rho * T^2 g / |T g|) with T = |w| + eta.
 
     The scaling makes the neighbourhood blind to rescaling one layer against another. T is 1 for biases and
-    normalization parameters. Otherwise as `sam`.
+    normalization parameters; the authors' code scales the latter's factors too. Otherwise as `sam`.
 
     Args:
         rho: the strength: radius of the scaled neighbourhood; at least 0. About ten times `sam`'s.

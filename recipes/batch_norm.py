@@ -15,7 +15,8 @@ def batch_norm(momentum: float = 0.1) -> Recipe:
     """Hidden layers are normalized over the batch, whose noise regularizes: h <- gamma * (h - mean) / std + beta.
 
     Between each hidden linear or convolutional layer and its activation. Evaluation uses the running statistics. With
-    several processes the statistics run over the whole batch. It has no strength: it is there or not.
+    several processes the statistics run over the whole batch. It has no strength: it is there or not. `momentum` is the
+    newest batch's weight, as in torch (Keras's is the old ones', 1 - momentum), and running variances are unbiased.
 
     Args:
         momentum: the weight of the newest batch in the running statistics, in (0, 1].

@@ -52,7 +52,8 @@ class EarlyStopping(Callback):
 def early_stopping(patience: int | None = 5) -> Recipe:
     """Training ends once validation loss stops improving, and the best epoch's weights are the ones measured.
 
-    The weights of the best epoch are always restored, also when the last epoch is reached.
+    The weights of the best epoch are always restored, also when the last epoch is reached. Lightning's callback goes on
+    with the last weights, Keras's does unless told to restore.
 
     Args:
         patience: the strength, the smaller the stronger: epochs without improvement that are borne, at least 1;

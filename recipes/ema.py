@@ -23,9 +23,9 @@ def ema(decay: float = 0.99, debias: bool = True) -> Recipe:
 
     Debiased as Adam's moments are (Kingma and Ba 2015, section 3): a is divided by 1 - decay^t, so that the weights
     count decay^age and nothing else. Libraries differ: torch's AveragedModel lets the first weights linger, which in a
-    short run outweigh all others; timm and TensorFlow may cap the decay by (1 + t) / (10 + t), which makes all large
-    decays equal there. Buffers such as batch norm's statistics are averaged alike, as in timm's ModelEmaV3;
-    AveragedModel copies them unless told otherwise.
+    short run outweigh all others; TensorFlow may cap the decay by (1 + t) / (10 + t), timm's ModelEmaV3 by one less a
+    power of t, which makes all large decays equal there. Buffers such as batch norm's statistics are averaged alike, as
+    in timm's ModelEmaV3; AveragedModel copies them unless told otherwise.
 
     Args:
         decay: the strength: about 1 / (1 - decay) steps are averaged, all of them alike in a shorter run; in [0, 1).

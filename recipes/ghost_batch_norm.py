@@ -1,13 +1,12 @@
 """Batch normalization over small parts of the batch."""
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recipes._checks import require
+from recipes._mixing import gather_rows
 from recipes._norm import BatchNorm, move
-from recipes._random import world
 from recipes._recipe import Recipe
 from recipes._registry import register
 from recipes._surgery import normalize
@@ -37,18 +36,9 @@ class GhostBatchNorm(nn.Module):
             F.batch_norm(ghost, mean[i], var[i], norm.weight, norm.bias, True, 1.0, norm.eps)
             for i, ghost in enumerate(ghosts)
         ]
-        for m, v in zip(_of_all(mean), _of_all(var), strict=True):  # one after the other, as in the paper
+        for m, v in zip(gather_rows(mean), gather_rows(var), strict=True):  # one after the other, as in the paper
             move(norm, m, v)
         return torch.cat(parts)
-
-
-def _of_all(x: Tensor) -> Tensor:
-    """The rows of all processes, in order."""
-    if world() == 1:
-        return x
-    parts = [torch.empty_like(x) for _ in range(world())]
-    dist.all_gather(parts, x)
-    return torch.cat(parts)
 
 
 @register(

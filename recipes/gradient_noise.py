@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
-from recipes._checks import require_at_least_0
+from recipes._checks import require
 from recipes._recipe import Recipe
 from recipes._registry import register
 
@@ -39,14 +39,14 @@ def gradient_noise(eta: float = 1e-5, gamma: float = 0.55) -> Recipe:
     or 1; where gradients are as small as those of the networks here, that is all noise.
 
     Args:
-        eta: the strength: the noise's variance in the first step; at least 0.
-        gamma: how fast it fades, at least 0; 0.55 in the paper.
+        eta: the strength: the noise's variance in the first step; 0 to 1e6.
+        gamma: how fast it fades, 0 to 10; 0.55 in the paper.
 
     Raises:
-        ValueError: eta or gamma is negative.
+        ValueError: eta or gamma is out of its range.
     """
-    require_at_least_0("eta", eta)
-    require_at_least_0("gamma", gamma)
+    require(0 <= eta <= 1e6, "eta", eta, "in [0, 1e6]")
+    require(0 <= gamma <= 10, "gamma", gamma, "in [0, 10]")
     if not eta:
         return Recipe()
     clock = Clock()

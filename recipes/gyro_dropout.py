@@ -10,6 +10,9 @@ from recipes._registry import register
 from recipes._schedule import Progress, Scheduled
 from recipes._slots import insert
 
+MOST_MASKS = 100_000
+"""More would fill the memory of a wide layer."""
+
 
 def scheduled(rows: int, progress: float, sigma: int, tau: int) -> Tensor:
     """Which of the subnetworks 0 to sigma - 1 trains on each row of a batch: (rows,).
@@ -59,11 +62,11 @@ def gyro_dropout(p: float = 0.5, sigma: int = 256, tau: int = 16) -> Recipe:
             and (1024, 8) for ResNet-18.
 
     Raises:
-        ValueError: p is outside [0, 1), sigma below 1 or tau outside [1, sigma].
+        ValueError: p is outside [0, 1), sigma outside [1, 100,000] or tau outside [1, sigma].
         UnfitError: the network has no hidden units before a fully connected layer.
     """
     require_share("p", p)
-    require(sigma >= 1, "sigma", sigma, "at least 1")
+    require(1 <= sigma <= MOST_MASKS, "sigma", sigma, f"from 1 to {MOST_MASKS}")
     require(1 <= tau <= sigma, "tau", tau, f"from 1 to sigma = {sigma}")
     if not p:
         return Recipe()

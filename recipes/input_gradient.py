@@ -15,9 +15,9 @@ from recipes._registry import register
 def slope(net: nn.Module, x: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor:
     """(N, D) gradients of `score(net(x))`, one number a row, to the flattened input; differentiable once more."""
     x = x.detach().requires_grad_()
-    with frozen_statistics(net):
-        total = score(net(x)).sum()
-    (gradient,) = torch.autograd.grad(total, x, create_graph=True)
+    # A gradient of a gradient in bfloat16 has the wrong length and direction where the loss is nearly flat.
+    with frozen_statistics(net), torch.autocast(x.device.type, enabled=False):
+        (gradient,) = torch.autograd.grad(score(net(x)).sum(), x, create_graph=True)
     return gradient.flatten(1)
 
 
@@ -33,7 +33,8 @@ def input_gradient(lam: float = 0.1) -> Recipe:
     """The loss must not change fast with the input: adds lam * mean over samples of |d CE / d x|^2.
 
     x in units of the input (pixels lie in [0, 1]), before the network standardizes it. CE is the soft cross-entropy
-    of the training targets, whatever loss is trained. Costs a second pass, which draws its own dropout masks, and a
+    of the training targets, whatever loss is trained. Where `manifold_mixup` makes rows share a hidden layer, a
+    sample's gradient is that of the whole batch's CE. Costs a second pass, which draws its own dropout masks, and a
     backward pass through the backward pass.
 
     Args:

@@ -35,7 +35,8 @@ def jacobian(lam: float = 0.01, projections: int = 1) -> Recipe:
 
     Estimated by random projections as in the paper: K * |d (v . logits) / d x|^2 for unit vectors v drawn anew for each
     sample and step. x in units of the input (pixels lie in [0, 1]), before the network standardizes it. Each projection
-    costs a pass of its own, with its own dropout masks, and a backward pass through the backward pass.
+    costs a pass of its own, with its own dropout masks, and a backward pass through the backward pass. Where
+    `manifold_mixup` makes rows share a hidden layer, a sample's gradient is that of the whole batch's projections.
 
     Args:
         lam: lambda, the strength; at least 0. 0.01 in the paper.

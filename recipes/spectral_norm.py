@@ -70,7 +70,10 @@ def spectral_norm(c: float | None = 2.0) -> Recipe:
     Miyato et al. divide by sigma always, which fixes it at 1; Gouk et al. only bound it, which leaves small weights
     alone and gives a strength. As in the former (and torch's `spectral_norm`) the division is part of the network, so
     that gradients pass through it, and a convolution is the matrix (output channels, all others). On all linear and
-    convolutional layers; batch norm after a layer, as in `resnet18`, undoes the bound.
+    convolutional layers; batch norm after a layer, as in `resnet18`, undoes the bound. In training v follows the
+    weights that each pass sees, and evaluation takes it as it is: for weights that differ from those (averages, or
+    noise and masks put in front) the bound holds to some percent, and a recipe after it that changes the bounded
+    weights, as `weight_standardization`, undoes it.
 
     Args:
         c: the strength, the smaller the stronger: the largest singular value allowed, above 0; `None`: no bound.

@@ -19,6 +19,7 @@ def swa(start: float = 0.75) -> Recipe:
     Batch norm's statistics are recomputed for the mean by a pass over the clean training data, as the paper demands,
     before every evaluation. The paper keeps the learning rate constant or cyclic while it averages; here the run's own
     schedule goes on, so under the cosine the last epochs lie close together: `--schedule constant` is the paper's.
+    Lightning's callback sets a learning rate of its own and spends one more epoch where the network has batch norm.
 
     Args:
         start: the strength, the smaller the stronger: the share of the run after which averaging begins, in [0, 1];

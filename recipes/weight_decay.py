@@ -19,7 +19,7 @@ def weight_decay(wd: float = 0.1) -> Recipe:
     """Weights shrink a little each step, apart from the loss: w <- w * (1 - lr * wd) before the optimizer's update.
 
     Biases and normalization parameters are exempt. The learning rate is the schedule's present one, as in
-    `torch.optim.AdamW`.
+    `torch.optim.AdamW`; the paper multiplies by the schedule's factor alone, so that its lambda is lr * wd here.
 
     Args:
         wd: the strength: the share of a weight lost per unit of learning rate; at least 0.

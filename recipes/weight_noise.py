@@ -22,8 +22,8 @@ class Noise(nn.Module):
 
 @register(
     family="dropout and noise",
-    paper="Murray and Edwards 1994, Enhanced MLP Performance by Synaptic Weight Noise; Graves 2011, Practical "
-    "Variational Inference for Neural Networks",
+    paper="Murray and Edwards 1994, Enhanced MLP Performance and Fault Tolerance Resulting from Synaptic Weight "
+    "Noise during Training; Graves 2011, Practical Variational Inference for Neural Networks",
     strength="sigma",
     grid=(0.003, 0.01, 0.03, 0.05, 0.075, 0.15),
     off=0.0,

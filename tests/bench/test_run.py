@@ -154,6 +154,10 @@ WRONG = [
     (["--model", "cnn", "--dataset", "sparse_features"], "cnn needs images"),
     (["--recipe", "augment", "--dataset", "sparse_features"], "augment works on images"),
     (["--recipe", "dropout", "--model", "linear"], "no hidden units"),
+    (
+        ["--recipe", "dropout+l2+spatial_dropout"],
+        "spatial_dropout(p=0.1): this network has no hidden units in feature maps",
+    ),
     (["--recipe", "batch_norm", "--model", "resnet18(width=2)"], "normalized already"),
     (["--recip", "none"], "unknown flag '--recip', did you mean '--recipe'"),
     (["--train_size", "99999"], "99999"),
@@ -166,6 +170,7 @@ WRONG = [
     (["--dataset", "imagefolder", "--data_dir", "nowhere"], "nowhere"),
     (["--config", "nowhere.yaml"], "nowhere.yaml"),
     (["--recipe", "batch_norm", "--batch_size", "1"], "at least 2 samples"),
+    (["--model", "resnet18(width=2)", "--batch_size", "1"], "at least 2 samples"),
     (["--accelerator", "cuda", "--devices", "99", "--batch_size", "99"], "this machine has"),
     (["--recipe", "l1(lam=1" + "0" * 400 + ")"], "too large"),
     (["--wandb", "yes"], "choose from auto"),

@@ -16,8 +16,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision
 
-from bench import RunConfig, record, train
+from bench import RunConfig, record, train, training
 from bench.module import Classifier, learning_rate, make_optimizer, seed_step, step_size
 from bench.record import Record
 from bench.training import Prepared, execute, prepare, thinned
@@ -64,6 +65,25 @@ def test_two_runs_of_one_config_give_equal_records(make_config: Make, tmp_path: 
     assert first.status == "ok"
     assert numbers(first) == numbers(second)
     assert record.load(record.path_of(tmp_path / "results", first.run_id)) == first
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_recipes_see_gradients_without_the_loss_scale(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    """A bound above every gradient's norm changes nothing, also where the loss is scaled by 65,536."""
+
+    def scaled(plugins: list[Any], precision: str, **settings: Any) -> Trainer:
+        return Trainer(plugins=[*plugins, MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))], **settings)
+
+    monkeypatch.setattr(training, "Trainer", scaled)
+    monkeypatch.setattr(training, "_check_machine", lambda config: None)
+    settings = {"optimizer": optimizer, "precision": "16-mixed"}
+    plain, spy, _ = spied(make_config(**settings))
+    clipped, other, _ = spied(make_config(recipe="gradient_clipping(max_norm=100.0)", **settings))
+    assert plain.status == "ok"
+    assert plain.metrics == clipped.metrics
+    assert all(torch.equal(spy.weights[k], other.weights[k]) for k in spy.weights)
 
 
 def test_recipes_with_one_seed_share_split_initialization_and_order(make_config: Make) -> None:

@@ -72,6 +72,7 @@ def test_a_run_counts_its_steps(make_config: Callable[..., Any], monkeypatch: py
 def test_off_and_refusals() -> None:
     off = gradient_noise(0.0)
     assert off.gradient is off.callbacks is None
-    for name in ("eta", "gamma"):
-        with pytest.raises(RecipeError, match=f"{name} must be at least 0"):
-            build(f"gradient_noise({name}=-1)")
+    for name, most in (("eta", 1e6), ("gamma", 10)):
+        for value in (-1, 2 * most):
+            with pytest.raises(RecipeError, match=rf"{name} must be in \[0, "):
+                build(f"gradient_noise({name}={value})")

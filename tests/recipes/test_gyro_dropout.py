@@ -90,7 +90,8 @@ def test_a_run_goes_through_all_subnetworks(tmp_path: Path, monkeypatch: pytest.
 def test_refusals() -> None:
     for spec, message in {
         "p=1.0": r"p must be in \[0, 1\), got 1.0",
-        "sigma=0": "sigma must be at least 1, got 0",
+        "sigma=0": "sigma must be from 1 to 100000, got 0",
+        "sigma=2000000000": "sigma must be from 1 to 100000, got 2000000000",
         "sigma=4, tau=5": "tau must be from 1 to sigma = 4, got 5",
     }.items():
         with pytest.raises(RecipeError, match=message):

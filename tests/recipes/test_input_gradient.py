@@ -34,6 +34,18 @@ def test_penalty_is_the_mean_squared_gradient(spec: str) -> None:
     assert penalty(net, step).item() == pytest.approx(0.7 * gradients.flatten(1).norm(dim=1).square().mean().item())
 
 
+def test_gradient_of_the_penalty_is_computed_in_single_precision() -> None:
+    net, step = make()
+    penalty = input_gradient(1.0).penalty
+    assert penalty
+    plain = torch.autograd.grad(penalty(net, step), list(net.parameters()), allow_unused=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = penalty(net, step)
+    mixed = torch.autograd.grad(value, list(net.parameters()), allow_unused=True)
+    assert [a is None for a in plain] == [b is None for b in mixed]
+    assert all(torch.equal(a, b) for a, b in zip(plain, mixed, strict=True) if a is not None)
+
+
 def test_gradient_of_the_penalty_is_that_of_finite_differences() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).double()

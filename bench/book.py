@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
@@ -29,7 +30,8 @@ class Book:
     retry_failed: bool = False
     resamples: int = 0
     """Of each decomposition."""
-    records: dict[str, Record] = field(default_factory=dict)
+    records: dict[tuple[str, str], Record] = field(default_factory=dict)
+    """By what identifies the cell and by the fingerprint of its data, empty where a run could not read them."""
     decomposed: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     """Rows of decomposition.json."""
 
@@ -38,29 +40,39 @@ class Book:
         for path in sorted((self.folder / "records").glob("*.json")):
             self.add(load_or_set_aside(path))
         for path in (self.folder / "records").glob(".*.json.*"):
-            if time.time() - path.stat().st_mtime > LEFT_OVER:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # the one who wrote it has put it in place
+                if time.time() - path.stat().st_mtime > LEFT_OVER:
+                    path.unlink()
         self.decomposed = decompose.load_rows(self.folder)
 
     def add(self, record: Record | None) -> None:
         """Take a record, unless it is of another version, a failure to be tried again, or a failure made good."""
         if record is None or record.environment.get("suite") != SUITE_VERSION:
             return
-        cell = canonical_json(record.config)
-        if record.status == "failed" and (self.retry_failed or cell in self.records):
+        if record.status == "failed" and (self.retry_failed or _place(record) in self.records):
             return
-        self.records[cell] = replace(record, history=[], weight_histogram={}, reliability={})
+        self.take(record)
+
+    def take(self, record: Record) -> None:
+        """Take a record that has just been made."""
+        self.records[_place(record)] = replace(record, history=[], weight_histogram={}, reliability={})
 
     def find(self, config: RunConfig) -> Record | None:
         """The record of a cell for which nothing is left to do: of today's data, and with its predictions if needed."""
-        found = self.records.get(key(config))
-        if found is None or found.dataset.get("fingerprint") not in ("", data_fingerprint(config)):
+        cell = key(config)
+        found = self.records.get((cell, data_fingerprint(config))) or self.records.get((cell, ""))
+        if found is None:
             return None
         return found if found.status != "ok" or config.resample is None or self._predicted(config, found) else None
 
     def _predicted(self, config: RunConfig, found: Record) -> bool:
         row = self.decomposed.get((config.dataset, config.model, config.train_size, config.recipe), {})
-        return row.get("resamples") == self.resamples or decompose.predictions_path(self.folder, found.run_id).exists()
+        kept = row.get("resamples") == self.resamples and found.run_id in row.get("run_ids", ())
+        return kept or decompose.predictions_path(self.folder, found.run_id).exists()
+
+
+def _place(record: Record) -> tuple[str, str]:
+    return canonical_json(record.config), str(record.dataset.get("fingerprint", ""))
 
 
 @functools.cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 import re
 import typing
 from collections.abc import Hashable, Mapping
@@ -24,6 +23,8 @@ SUITE_VERSION = "0.1.0"
 
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("cosine", "constant")
+MOST = 1_000_000
+"""Of epochs, samples a batch and the like: more is a slip of the finger."""
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 WANDB_MODES = ("auto", "online", "offline", "disabled")
@@ -182,6 +183,8 @@ def _check_ranges(config: RunConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < least:
             raise ConfigError(f"{name} must be at least {least}, got {value}")
+        if value is not None and value > MOST and "seed" not in name:
+            raise ConfigError(f"{name} must be at most {MOST:,}")
     if (config.fold is None) != (config.folds is None):
         raise ConfigError("fold and folds are given together or not at all")
     if config.fold is not None and config.folds is not None and not 0 <= config.fold < config.folds:
@@ -190,9 +193,9 @@ def _check_ranges(config: RunConfig) -> None:
         raise ConfigError(f"resample must be at least 0, got {config.resample}")
     for name in ("seed", "split_seed"):
         if getattr(config, name) >= 2**31:
-            raise ConfigError(f"{name} must be below 2**31, got {getattr(config, name)}")
-    if config.lr is not None and not (0 < config.lr < math.inf):
-        raise ConfigError(f"lr must be a positive number, got {config.lr}")
+            raise ConfigError(f"{name} must be below 2**31")
+    if config.lr is not None and not 0 < config.lr <= 1e100:
+        raise ConfigError(f"lr must be a positive number of at most 1e100, got {config.lr}")
     if not 0 <= config.momentum < 1:
         raise ConfigError(f"momentum must be in [0, 1), got {config.momentum}")
     if config.val_fraction is not None and not 0 < config.val_fraction < 1:
@@ -213,7 +216,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, which otherwise keeps the last of two equal keys without a word."""
+    """YAML's safe loader, which otherwise keeps the last of two equal keys without a word. Nine lines of aliases can
+    stand for a billion values, so there are none."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(problem="aliases (*name) are not read", problem_mark=None)
+        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

@@ -22,20 +22,23 @@ class Ray:
     """Cells as Ray tasks.
 
     Args:
-        workers: processors of a local cluster; None takes all. An existing cluster has its own.
+        workers: cells at a time on a local cluster; None takes all processors. An existing cluster has its own.
         threads: processors of each cell.
         gpus: share of a GPU that each cell takes, as 0.25 for four cells to a GPU.
     """
 
     def __init__(self, workers: int | None, threads: int, gpus: float = 0.0) -> None:
         address = os.environ.get("RAY_ADDRESS")
-        local: dict[str, Any] = {} if address else {"num_cpus": workers, "include_dashboard": False}
+        local: dict[str, Any] = (
+            {} if address else {"num_cpus": workers and workers * threads, "include_dashboard": False}
+        )
         try:
             _reach(address)
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
         except (OSError, ValueError, RuntimeError) as error:
             text = str(error).splitlines()[0]
             raise ConfigError(f"engine ray: no cluster at {address or 'this machine'}: {text}") from None
+        _check_room(threads, gpus)
         self.threads = threads
         self.task: Any = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=LOST_TRIES)(_task)
         self.cells: dict[Any, RunConfig] = {}
@@ -62,6 +65,15 @@ class Ray:
             return outcome
         except ray.exceptions.RayError as error:
             return Outcome(config, "failed", None, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+
+
+def _check_room(threads: int, gpus: float) -> None:
+    """Ray waits for ever for what its cluster does not have. Raises ConfigError."""
+    total = ray.cluster_resources()
+    for what, name, wanted in (("processors", "CPU", threads), ("GPUs", "GPU", gpus)):
+        if wanted > total.get(name, 0.0):
+            ray.shutdown()
+            raise ConfigError(f"engine ray: a cell takes {wanted:g} {what}, the cluster has {total.get(name, 0.0):g}")
 
 
 def _reach(address: str | None) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -50,13 +51,27 @@ class Engine(Protocol):
 
 
 def run_cell(config: RunConfig) -> Outcome:
-    """Train one cell, unless a finished record exists; any failure becomes an outcome."""
+    """Train one cell, unless a finished record exists or another command makes one; any failure becomes an outcome."""
     try:
         prepared = prepare(config)
-        record = cached(prepared) or execute(prepared, [])
+        with claimed(prepared.results_dir / "records" / f".{prepared.run_id}.lock"):
+            record = cached(prepared) or execute(prepared, [])
         return Outcome(config, record.status, record.run_id, record.error)
     except Exception as error:  # wrong settings of one cell must not end the study
         return Outcome(config, "failed", None, f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Hold a lock that only one process has at a time and that ends with it, however it ends; wait for it first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        with contextlib.suppress(OSError):  # a file system without locks: then two commands may train the same cell
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def finished(config: RunConfig) -> Outcome | None:
@@ -185,8 +200,9 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.number = number
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, _gpu(number), threads), daemon=True)
-        self.process.start()
+        self.process = context.Process(target=_work, args=(theirs, _gpu(number), threads, os.getpid()), daemon=True)
+        with _without_interrupts():
+            self.process.start()
         theirs.close()
         self.config: RunConfig | None = None
 
@@ -201,12 +217,23 @@ class _Worker:
         self.connection.close()
 
 
-def _work(connection: Connection, gpu: str | None, threads: int) -> None:
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches the whole group: a process started here does not see it before it can say what to do."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(connection: Connection, gpu: str | None, threads: int, parent: int) -> None:
     """A worker's life: one cell after the other, until the other side is gone."""
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before CUDA starts, which reads it once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the command decides
-    threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_die_with_parent, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
     while True:
         try:

@@ -15,6 +15,8 @@ from datamodules import DataError
 from recipes import RecipeError
 from recipes._registry import nearest
 
+LONGEST = 3_000
+"""Characters of an error: it may quote what somebody wrote."""
 WRONG_INPUT: tuple[type[Exception], ...] = (ConfigError, RecipeError, DataError, NetError)
 
 
@@ -45,4 +47,5 @@ def refuse(kinds: tuple[type[Exception], ...], speak: bool = True) -> Iterator[R
         yield refused
     except kinds as error:
         if speak:
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            line = " ".join(str(error).split())
+            print(f"error: {line if len(line) <= LONGEST else line[:LONGEST] + '…'}", file=sys.stderr)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -334,12 +335,22 @@ def _check_tunable(tune: Tune, recipe: str) -> None:
                 f"tune: trials {tune.trials} is more than the {len(grid)} values of {technique.name}'s grid; "
                 "use sampler qmc, random or tpe"
             )
-        between = max(grid) - min(grid) + 1 if all(isinstance(v, int) for v in grid) else MOST * (max(grid) > min(grid))
+        between = _values_between(grid)
         if not on_grid and tune.trials > max(between, 1):
             raise ConfigError(
                 f"tune: trials {tune.trials} is more than the {max(between, 1)} values between the ends of "
                 f"{technique.name}'s grid"
             )
+
+
+def _values_between(grid: Sequence[Any]) -> int:
+    """How many different values a search can try between the ends of a grid: it rounds to four digits."""
+    low, high = min(grid), max(grid)
+    if all(isinstance(v, int) for v in grid):
+        return int(high - low) + 1
+    if low == high or low <= 0 or high > 10 * low:
+        return MOST if high > low else 1
+    return int((high - low) / 10 ** (math.floor(math.log10(high)) - 3) * (1 + 1e-9)) + 1
 
 
 def _plural(key: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import sys
 import tempfile
+import typing
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -119,20 +122,34 @@ def load(path: Path) -> Record:
         for name, kind in KINDS.items():
             if not isinstance(getattr(found, name), kind):
                 raise TypeError(f"{name} is of the wrong type")
+        _check_values(found)
         return found
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, IsADirectoryError) as error:
         raise ValueError(f"{path} is not a whole record ({type(error).__name__}: {error})") from None
+
+
+def _check_values(found: Record) -> None:
+    """What a study computes with must be there: it names a cell by its settings and scores it by these metrics."""
+    if found.status not in typing.get_args(Status):
+        raise ValueError(f"status {found.status!r}")
+    canonical_json(found.config)
+    if found.status == "ok":
+        for split in ("train", "val"):
+            for name in ("loss", "accuracy"):
+                if not math.isfinite(found.metrics[split][name]):
+                    raise ValueError(f"{split}/{name} is not finite")
 
 
 def load_or_set_aside(path: Path) -> Record | None:
     """The record, or None if there is none; a damaged file is renamed to `*.damaged` and named on stderr."""
-    if not path.exists():
-        return None
     try:
         return load(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except ValueError as error:
         aside = path.with_name(path.name + ".damaged")
-        os.replace(path, aside)
+        with contextlib.suppress(FileNotFoundError):  # another command was first
+            os.replace(path, aside)
         print(f"warning: {error}; kept as {aside.name}, the run is done again", file=sys.stderr)
         return None
 

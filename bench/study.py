@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import hashlib
 import math
+import os
 import signal
 import statistics
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # in the seconds of imports nothing has begun
 sys.path.append(str(Path.cwd()))
 
 import yaml
@@ -28,7 +30,7 @@ from bench import engines, tuning
 from bench.book import Book, Cells, count, key, settled, wanted
 from bench.config import ConfigError, RunConfig
 from bench.parser import WRONG_INPUT, Parser, refuse
-from bench.plan import Condition, Study, load_study, with_strengths
+from bench.plan import Condition, Study, as_written, load_study, with_strengths
 from bench.record import Record, check_writable, load_or_set_aside, path_of, write_atomically
 from bench.report import log_table
 from bench.runs import load_runs
@@ -36,16 +38,50 @@ from bench.summaries import write_summaries
 from bench.summary import summarize
 from bench.tables import summary_cells
 from bench.training import data_fingerprint, prepare, record_failure
-from recipes import UnfitError
+from recipes import RecipeError, UnfitError
 
 ENGINES = ("local", "ray", "slurm")
 
 
-class StopRequested(Exception):  # noqa: N818 (not an error)
-    """SIGINT or SIGTERM."""
+class StopRequested(BaseException):
+    """SIGINT or SIGTERM; no error, which somebody might take for a cell's."""
 
 
-def run(study: Study, engine: engines.Engine, book: Book, display: Display, chosen: Sequence[Condition]) -> None:
+@dataclass
+class Stop:
+    """What SIGINT and SIGTERM do: once they raise StopRequested, further ones do not disturb the end."""
+
+    asked: bool = False
+    held: bool = False
+
+    def install(self) -> None:
+        """Engines may have put handlers of their own in place."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        first, self.asked = not self.asked, True
+        if first and not self.held:
+            raise StopRequested
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Until the end of the block only `check` raises: not every library survives an exception amid its calls."""
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+
+    def check(self) -> None:
+        """Raises StopRequested if a signal has come."""
+        if self.asked:
+            raise StopRequested
+
+
+def run(
+    study: Study, engine: engines.Engine, book: Book, display: Display, chosen: Sequence[Condition], stop: Stop
+) -> None:
     """Submit what is missing, and whatever its results make possible, until nothing is left."""
     waiting: dict[str, dict[Condition, None]] = {}  # by cell, the conditions that need it
     followers: dict[Condition, list[Condition]] = {}  # by the condition whose learning rate they await
@@ -67,10 +103,12 @@ def run(study: Study, engine: engines.Engine, book: Book, display: Display, chos
     for condition in dict.fromkeys([*followers, *chosen]):
         submit(condition)
     while waiting:
+        stop.check()
         display.show(ended, engine.running())
         for outcome in engine.wait(0.5):
             cell = key(outcome.config)
-            ended[cell] = book.records[cell] = _record_of(outcome, study.folder)
+            ended[cell] = _record_of(outcome, study.folder)
+            book.take(ended[cell])
             for condition in waiting.pop(cell, {}):
                 submit(condition)
                 if condition in followers and settled(study, condition, book):
@@ -102,6 +140,11 @@ def leave_out_unfit(study: Study, elsewhere: bool = False) -> Study:
             prepare(study.config(condition, with_strengths(condition.recipe, {}), study.seeds[0]), elsewhere=elsewhere)
         except UnfitError as error:
             unfit[condition] = str(error)
+        except WRONG_INPUT:
+            raise
+        except Exception as error:  # as its cells will record
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+            print(f"{condition.recipe} on {condition.dataset}, {condition.model} will fail: {reason}", file=sys.stderr)
     if len(unfit) == len(conditions):
         raise ConfigError(f"the matrix is empty: no recipe fits its data and network ({next(iter(unfit.values()))})")
     if study.tune and study.tune.folds:
@@ -162,7 +205,8 @@ def show_plan(console: Console, study: Study, book: Book, cells: Cells, workers:
         "train sizes": len(study.train_sizes),
         "seeds": len(study.seeds),
     }
-    console.print(f"{study.name}: " + " x ".join(f"{n} {what}" for what, n in counts.items()), soft_wrap=True)
+    one = f" (seed {study.seeds[0]})" if len(study.seeds) == 1 else ""
+    console.print(f"{study.name}: " + " x ".join(f"{n} {what}" for what, n in counts.items()) + one, soft_wrap=True)
     if study.tune:
         where = f"{study.tune.folds} folds" if study.tune.folds else "the validation split"
         console.print(f"each tuned with {study.tune.trials} trials on {where} by {study.tune.select}")
@@ -201,26 +245,29 @@ def _place(config: RunConfig) -> tuple[Any, ...]:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a cell failed or diverged, 2 the input is wrong, 130 stopped."""
-    with refuse(WRONG_INPUT) as refused:
+    with refuse((*WRONG_INPUT, OSError)) as refused:  # OSError: a folder or file in the way, a full disk
         try:
-            with _signals():
-                return _main(sys.argv[1:] if argv is None else argv)
+            with _signals() as stop:
+                return _main(sys.argv[1:] if argv is None else argv, stop)
         except StopRequested:
             print("stopped; the same command goes on from here", file=sys.stderr)
             return 130
     return refused.status
 
 
-def _main(argv: list[str]) -> int:
+def _main(argv: list[str], stop: Stop) -> int:
     options = make_parser().parse_args(argv)
     study = load_study(options.study)
+    if options.only is not None and options.only not in study.recipes:
+        with contextlib.suppress(RecipeError):
+            options.only = as_written(options.only)
     if options.only is not None and options.only not in study.recipes:
         raise ConfigError(f"--only {options.only!r} is no recipe of this study; choose from {', '.join(study.recipes)}")
     if options.only is not None and options.prune:
         raise ConfigError("--prune needs the whole study: leave out --only")
     study = leave_out_unfit(study, elsewhere=options.engine != "local")
-    chosen = [c for c in study.conditions() if options.only in (None, c.recipe)]
-    console = Console(highlight=False)
+    chosen = _with_setters(study, [c for c in study.conditions() if options.only in (None, c.recipe)])
+    console = Console(highlight=False, markup=False)
     book = Book(study.folder, options.retry_failed, study.decompose.resamples if study.decompose else 0)
     book.scan()
     cells = count(study, chosen, book)
@@ -229,7 +276,7 @@ def _main(argv: list[str]) -> int:
         return 0
     check_writable(study.folder)
     try:
-        _run_until_stopped(study, book, console, chosen, options)
+        _run_until_stopped(study, book, console, chosen, options, stop)
     finally:
         book.scan()
         write_summaries(study, book)
@@ -237,6 +284,12 @@ def _main(argv: list[str]) -> int:
         console.print(f"{len(cells.finished)} of {cells.total} cells finished")
     mirror_comparison(study)
     return report_end(study, book, cells, console, options)
+
+
+def _with_setters(study: Study, conditions: Sequence[Condition]) -> list[Condition]:
+    """The conditions, and the baselines whose learning rate they take."""
+    setters = [tuning.rate_setter(study, c) for c in conditions] if study.tune else []
+    return list(dict.fromkeys([*filter(None, setters), *conditions]))
 
 
 def mirror_comparison(study: Study) -> None:
@@ -252,32 +305,32 @@ def mirror_comparison(study: Study) -> None:
         write_atomically(mirrored, digest)
 
 
-def _run_until_stopped(study: Study, book: Book, console: Console, chosen: Sequence[Condition], options: Any) -> None:
+def _run_until_stopped(
+    study: Study, book: Book, console: Console, chosen: Sequence[Condition], options: Any, stop: Stop
+) -> None:
     settings = dict(options.slurm)
     engine = engines.make(options.engine, options.workers, options.threads, study.folder, options.gpus, settings)
     display = Display(console, count(study, chosen, book).total)
-    try:
-        run(study, engine, book, display, chosen)
-    finally:
-        display.close()
-        engine.close()
+    with stop.hold():
+        stop.install()
+        try:
+            run(study, engine, book, display, chosen, stop)
+        finally:
+            display.close()
+            engine.close()
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """SIGINT and SIGTERM raise StopRequested once; further ones do not disturb the end."""
-
-    def stop(number: int, frame: Any) -> None:
-        for s in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(s, signal.SIG_IGN)
-        raise StopRequested
-
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+def _signals() -> Iterator[Stop]:
+    """A Stop whose handlers are in place until the end of the block."""
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    stop = Stop()
+    stop.install()
     try:
-        yield
+        yield stop
     finally:
         for s, handler in before.items():
-            signal.signal(s, handler)
+            signal.signal(s, handler or signal.SIG_DFL)
 
 
 def report_end(study: Study, book: Book, cells: Cells, console: Console, options: Any) -> int:
@@ -320,7 +373,9 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--slurm", type=_setting, action="append", default=[], metavar="KEY=VALUE", help="as slurm_partition=gpu"
     )
-    parser.add_argument("--only", metavar="RECIPE", help="only the conditions of that recipe, as the study names it")
+    parser.add_argument(
+        "--only", metavar="RECIPE", help="only that recipe of the study, and the baseline if it sets the recipe's rate"
+    )
     parser.add_argument("--retry_failed", action="store_true", help="train failed cells again")
     parser.add_argument("--prune", action="store_true", help="remove records that the study does not name (any more)")
     parser.add_argument("--dry_run", action="store_true", help="show what would be done")

@@ -62,6 +62,7 @@ def _decomposition_rows(study: Study, condition: Condition, book: Book) -> Itera
             "technique": free[0].name if len(free) == 1 else condition.recipe,
             "strength": strength,
             "resamples": len(paths),
+            "run_ids": [r.run_id for r in records if r],
             **decompose.measure(paths),
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from bench import engines
 from bench.config import run_id
 from bench.plan import load_study
+from bench.record import load, write
 from bench.study import Book, count, main
 from bench.training import record_failure
 
@@ -48,6 +50,19 @@ def test_records_of_other_data_are_not_finished_cells(study: Any, tmp_path: Path
     assert "1 of 1 cells finished" in out
     assert "1 records that the study does not name" in out
     assert old in paths(tmp_path)
+
+
+def test_a_record_of_other_data_hides_no_record_of_todays(study: Any, tmp_path: Path) -> None:
+    study(SMALL)
+    (path,) = paths(tmp_path)
+    content = json.loads(path.read_text())
+    content["dataset"]["fingerprint"] = "0" * 64
+    for name in ("0" * 16, "f" * 16):
+        path.with_name(f"{name}.json").write_text(json.dumps({**content, "run_id": name}))
+    status, out, _ = study(SMALL, "--prune")
+    assert status == 0
+    assert "1 cells, 1 finished, 0 to train" in out
+    assert paths(tmp_path) == [path]
 
 
 def test_a_failure_made_good_is_forgotten(study: Any, tmp_path: Path) -> None:
@@ -103,6 +118,18 @@ def test_bias_and_variance_outlive_their_predictions(study: Any, tmp_path: Path)
     assert json.loads((tmp_path / "decomposition.json").read_text()) == json.loads(kept)
 
 
+def test_bias_and_variance_of_other_settings_are_measured_anew(study: Any, tmp_path: Path) -> None:
+    short, long = (SMALL.replace("epochs: 1", f"epochs: {n}") + "decompose: {resamples: 2}\n" for n in (1, 2))
+    study(short)
+    kept = (tmp_path / "decomposition.json").read_text()
+    study(long)
+    for path in (tmp_path / "predictions").iterdir():
+        path.unlink()
+    _, out, _ = study(short)
+    assert "3 cells, 1 finished, 2 to train" in out
+    assert (tmp_path / "decomposition.json").read_text() == kept
+
+
 def test_a_teacher_belongs_to_the_study(study: Any, tmp_path: Path) -> None:
     text = SMALL.replace("[none]", "[self_distillation]")
     _, out, _ = study(text, "--prune")
@@ -138,14 +165,56 @@ def test_wrong_commands_are_refused_in_one_line(study: Any, text: str, flags: li
     assert words in err
 
 
-def test_a_record_of_wrong_kinds_is_set_aside(study: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"environment": None}, "environment is of the wrong type"),
+        ({"status": "weird"}, "status 'weird'"),
+        ({"metrics": {}}, "KeyError"),
+        ({"metrics": {"train": {"loss": 1, "accuracy": 1}, "val": {"loss": None, "accuracy": 1}}}, "TypeError"),
+        ({"metrics": {"train": {"loss": 1, "accuracy": 1}, "val": {"loss": float("nan"), "accuracy": 1}}}, "finite"),
+        ({"config": {"lr": float("nan")}}, "Out of range float values"),
+    ],
+    ids=repr,
+)
+def test_a_record_of_wrong_kinds_is_set_aside(study: Any, tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
     study(SMALL)
     (path,) = paths(tmp_path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"environment": None}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
     status, out, err = study(SMALL)
     assert status == 0
     assert "1 cells, 0 finished" in out
-    assert "environment is of the wrong type" in err
+    assert words in err
+
+
+def test_what_is_no_record_at_all_is_set_aside(study: Any, tmp_path: Path) -> None:
+    study(SMALL)
+    (path,) = paths(tmp_path)
+    path.with_name("deep.json").write_text("[" * 100_000)
+    path.with_name("folder.json").mkdir()
+    status, out, err = study(SMALL)
+    assert status == 0
+    assert "1 cells, 1 finished" in out
+    assert err.count("is not a whole record") == 2
+
+
+def test_a_scan_beside_commands_that_write(study: Any, tmp_path: Path) -> None:
+    study(SMALL)
+    (path,) = paths(tmp_path)
+    record, done = load(path), threading.Event()
+
+    def rewrite() -> None:
+        while not done.is_set():
+            write(record, tmp_path)
+
+    thread = threading.Thread(target=rewrite)
+    thread.start()
+    try:
+        for _ in range(300):
+            Book(tmp_path).scan()
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_the_estimate_knows_how_long_each_recipe_takes(study: Any, tmp_path: Path) -> None:

@@ -126,12 +126,24 @@ WRONG = [
     ("recipes: [l1]\ndecompose: {resamples: 2000000000}", "resamples must be at most 1,000"),
     ("recipes: [l1]\ndecompose: {samples: 3}", "unknown key 'samples'"),
     ("recipes: [none]\nrecipes: [l1]", "duplicate key 'recipes'"),
+    ("recipes: &a [none]\nseeds: *a", "aliases (*name) are not read"),
+    ("recipes: [none]\nepochs: 1000000000", "epochs must be at most 1,000,000"),
+    ("recipes: [none]\nepochs: 0x" + "f" * 6000, "epochs must be at most 1,000,000"),
+    ("recipes: [none]\nlr: 1.0e+200", "lr must be a positive number of at most 1e100"),
+    (
+        "recipes: [dropout]\ntune: {trials: 60, sampler: random, grids: {dropout: [0.1, 0.105]}}",
+        "more than the 51 values between the ends",
+    ),
+    (
+        "recipes: [dropout]\ntune: {trials: 9, sampler: qmc, grids: {dropout: [0.1, 0.1000001]}}",
+        "more than the 1 values between the ends",
+    ),
     ("recipes: [none", "study.yaml"),
     ("- recipes", "expected `key: value`"),
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), WRONG, ids=[text.replace("\n", " ") for text, _ in WRONG])
+@pytest.mark.parametrize(("text", "words"), WRONG, ids=[text.replace("\n", " ")[:90] for text, _ in WRONG])
 def test_wrong_studies_are_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError) as error:
         load(tmp_path, text + "\n")

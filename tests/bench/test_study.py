@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -67,13 +68,13 @@ def finish(process: subprocess.Popen[str]) -> int:
     return process.returncode
 
 
-def wait_for_workers(process: subprocess.Popen[str]) -> list[int]:
+def wait_for_workers(process: subprocess.Popen[str], patience: float = 2) -> list[int]:
     """The ids of its children, once both workers are there and had time to start training."""
     deadline = time.monotonic() + 60
     while len(found := children(process.pid)) < 3:  # two workers and multiprocessing's resource tracker
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    time.sleep(2)
+    time.sleep(patience)
     return found
 
 
@@ -132,6 +133,48 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in text.split()]
 
 
+def test_workers_die_with_a_command_that_is_killed_while_they_start(tmp_path: Path) -> None:
+    process = start(write(tmp_path, STUDY.replace("epochs: 1", "epochs: 5000")))
+    workers = wait_for_workers(process, patience=0.2)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2, 4])
+def test_ctrl_c_while_a_command_starts_leaves_no_traceback(tmp_path: Path, seconds: float) -> None:
+    process = start(write(tmp_path, STUDY.replace("epochs: 1", "epochs: 5000")))
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_stop_a_study_on_ray(tmp_path: Path, number: int) -> None:
+    pytest.importorskip("ray")
+    process = start(write(tmp_path, STUDY.replace("epochs: 1", "epochs: 5000")), "--engine", "ray")
+    wait_for_task(process.pid)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; the same command goes on from here" in err
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(("flags", "words"), [(["--gpus", "99"], "99 GPUs"), (["--threads", "2"], None)])
+def test_ray_is_asked_for_what_it_has(undisturbed: dict[str, Any], tmp_path: Path, flags: Any, words: Any) -> None:
+    pytest.importorskip("ray")
+    process = start(write(tmp_path), "--engine", "ray", *flags)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == (2 if words else 0)
+    assert (f"a cell takes {words}, the cluster has" in err) if words else len(contents(tmp_path)) == len(undisturbed)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_stop_cleanly_and_say_how_to_go_on(tmp_path: Path, number: int) -> None:
     process = start(write(tmp_path, STUDY.replace("epochs: 1", "epochs: 5000")))
@@ -150,6 +193,31 @@ def test_two_commands_at_once(undisturbed: dict[str, Any], tmp_path: Path) -> No
     both = [start(path), start(path)]
     assert [finish(process) for process in both] == [0, 0]
     assert contents(tmp_path) == undisturbed
+    assert not list((tmp_path / "records").glob("*.lock"))
+
+
+def test_a_cell_is_trained_by_one_command_at_a_time(tmp_path: Path) -> None:
+    path, order = tmp_path / "records" / ".cell.lock", []
+
+    def other() -> None:
+        with engines.claimed(path):
+            order.append("other")
+
+    with engines.claimed(path):
+        thread = threading.Thread(target=other)
+        thread.start()
+        time.sleep(0.3)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "other"]
+
+
+def test_a_network_that_cannot_be_built_is_a_failed_cell(tmp_path: Path, capsys: Any) -> None:
+    text = "recipes: [none]\nmodels: [mlp, mlp(width=3000000)]\nseeds: [0]\nepochs: 1\nwandb: disabled\n"
+    assert main([str(write(tmp_path, text)), "--workers", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert "none on digits, mlp(width=3000000) will fail: RuntimeError" in err
+    assert "1 cells ok, 1 cells failed" in out
 
 
 def test_finished_study_trains_nothing(tmp_path: Path, capsys: Any) -> None:
@@ -206,6 +274,7 @@ def test_only_one_recipe(tmp_path: Path, capsys: Any) -> None:
     assert main([str(path), "--workers", "1", "--only", "l1"]) == 0
     (record,) = (tmp_path / "records").iterdir()
     assert json.loads(record.read_text())["recipe"].startswith("l1")
+    assert main([str(path), "--workers", "1", "--only", "l1()"]) == 0
     assert main([str(path), "--only", "l3"]) == 2
     assert "choose from none, l1" in capsys.readouterr().err
 

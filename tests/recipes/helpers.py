@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from scipy import stats
@@ -87,6 +88,19 @@ def assert_uniform(values: Tensor, low: float, high: float) -> None:
     assert low - 1e-6 <= values.min().item()
     assert values.max().item() <= high + 1e-6
     assert stats.kstest(values.double().numpy(), stats.uniform(low, high - low).cdf).pvalue > UNLIKELY
+
+
+def assert_partners_are_uniform(batch: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], x: Tensor) -> None:
+    """Row 0 of x is mixed with each of the other rows equally often, and with them only."""
+    torch.manual_seed(0)
+    counts = torch.zeros(len(x))
+    for _ in range(600):
+        shares = batch(x, torch.eye(len(x)))[1][0]
+        others = shares * (torch.arange(len(x)) > 0)
+        counts[others.argmax()] += float(others.max() > 0)
+    assert counts[0] == 0
+    assert counts.sum() > 300
+    assert stats.chisquare(counts[1:]).pvalue > UNLIKELY
 
 
 def assert_beta(lam: Tensor, alpha: float) -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from helpers import UNLIKELY, assert_rate
+from helpers import UNLIKELY, assert_partners_are_uniform, assert_rate
 from scipy import stats
 from torchvision.transforms import v2
 
@@ -30,6 +30,11 @@ def test_lambda_is_the_counted_share_of_pixels(per_sample: bool, shape: tuple[in
         torch.testing.assert_close(y, counted)
         assert ((y > 0).sum(1) <= 2).all()
         assert (len(y.diagonal().unique()) > 1) == per_sample or bool((y.diagonal() == 1).all())
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_every_other_row_is_a_partner_equally_often(per_sample: bool) -> None:
+    assert_partners_are_uniform(build(f"cutmix(p=1, per_sample={per_sample})").batch, torch.rand(5, 1, 8, 8))
 
 
 def test_boxes_are_the_papers() -> None:

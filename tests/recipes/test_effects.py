@@ -130,7 +130,7 @@ def test_flooding_keeps_the_loss_above_its_level(trained: Trained) -> None:
 
 def test_normalization_trains_faster(trained: Trained) -> None:
     plain, normed = trained("none")[0], trained("batch_norm")[0]
-    assert normed.history[0]["train_probe/loss"] < plain.history[0]["train_probe/loss"]
+    assert normed.history[0]["train_probe/loss"] < 0.85 * plain.history[0]["train_probe/loss"]
 
 
 def test_l1_finds_the_informative_features(tmp_path: Path) -> None:

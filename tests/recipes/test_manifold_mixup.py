@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from helpers import assert_beta, network
+from helpers import assert_beta, assert_partners_are_uniform, network
 from torch import Tensor, nn
 
 from bench import nets
@@ -31,6 +31,12 @@ def test_alpha_given_is_that_of_lambda(alpha: float) -> None:
     recipe, y = build(f"manifold_mixup(alpha={alpha})"), torch.eye(4)
     recipe.model(network("mlp"))
     assert_beta(torch.stack([recipe.batch(y, y)[1][0, 0] for _ in range(500)]), alpha)
+
+
+def test_every_other_row_is_a_partner_equally_often() -> None:
+    recipe = build("manifold_mixup(alpha=2)")
+    recipe.model(network("mlp"))
+    assert_partners_are_uniform(recipe.batch, torch.rand(5, 1, 8, 8))
 
 
 def test_each_layer_is_mixed_in_turn() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import assert_beta
+from helpers import assert_beta, assert_partners_are_uniform
 from scipy import stats
 from torchvision.transforms import v2
 
@@ -50,6 +50,13 @@ def test_shift_is_uniform_and_never_the_row_itself() -> None:
     assert counts[0] == 0
     assert stats.chisquare(counts[1:]).pvalue > 1e-3
     assert draw_shift(1) == 0
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_every_other_row_is_a_partner_equally_often(per_sample: bool) -> None:
+    batch = build(f"mixup(alpha=2, per_sample={per_sample})").batch
+    assert batch
+    assert_partners_are_uniform(batch, torch.rand(5, 3))
 
 
 @pytest.mark.parametrize("per_sample", [False, True])

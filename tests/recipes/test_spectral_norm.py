@@ -50,6 +50,25 @@ def test_weight_and_gradient_are_torchs_where_the_bound_is_active(make_layer: Ca
     torch.testing.assert_close(grads[0], grads[1], atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("net", ["linear", "mlp(width=16)", "cnn(width=4)"])
+def test_the_bound_holds_before_the_first_step(net: str) -> None:
+    plain, bounded = twins("spectral_norm(c=0.5)", net)
+    bounded.eval()
+    for before, after in zip(weighted(plain), weighted(bounded), strict=True):
+        assert torch.linalg.matrix_norm(before.weight.flatten(1), 2) > 0.55
+        assert torch.linalg.matrix_norm(after.weight.flatten(1), 2).item() == pytest.approx(0.5, rel=0.05)
+
+
+def test_an_average_of_directions_is_made_one_again() -> None:
+    torch.manual_seed(0)
+    w = torch.randn(5, 6)
+    layer = Bounded(w, 1.0)
+    for _ in range(100):
+        layer(w)
+    layer.v *= 0.5
+    assert torch.linalg.matrix_norm(layer.eval()(w), 2).item() == pytest.approx(1, abs=1e-3)
+
+
 def test_evaluation_does_not_iterate() -> None:
     _, net = twins("spectral_norm(c=0.5)", "mlp")
     x = torch.rand(4, 1, 8, 8)

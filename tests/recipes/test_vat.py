@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 import torch
-from helpers import assert_equal, state_of
+from helpers import assert_equal, assert_rate, state_of
 from torch import Tensor, nn
 from torch.distributions import Categorical, kl_divergence
 from torch.func import hessian
@@ -35,6 +35,18 @@ def test_divergence_is_torchs() -> None:
 def test_unit_rows_also_of_tiny_ones() -> None:
     d = torch.stack([torch.full((1, 2, 2), 1e-30), torch.full((1, 2, 2), -3.0), torch.zeros(1, 2, 2)])
     torch.testing.assert_close(unit(d)[:, 0, 0, 0], torch.tensor([0.5, -0.5, 0.0]))
+
+
+def test_the_search_starts_in_any_direction() -> None:
+    net = smooth()
+    seen: list[Tensor] = []
+    net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    penalty, x = vat(1.0).penalty, torch.rand(500, 6).double()
+    assert penalty
+    penalty(net, step_of(x))
+    start = (seen[1] - x).flatten()
+    assert_rate(start > 0, 0.5)
+    assert_rate(start.view(500, 6)[:, 0] * start.view(500, 6)[:, 1] > 0, 0.5)
 
 
 def test_many_rounds_find_the_first_eigenvector() -> None:

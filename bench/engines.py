@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 
 from bench.config import ConfigError, RunConfig
-from bench.training import cached, execute, prepare
+from bench.training import TerminatedError, cached, execute, prepare
 
 LOST_TRIES = 3
 """A cell whose worker dies this often is given up: it may be what kills them."""
@@ -240,7 +240,10 @@ def _work(connection: Connection, gpu: str | None, threads: int, parent: int) ->
             config = connection.recv()
         except (EOFError, OSError):
             return
-        connection.send(run_cell(config))
+        try:
+            connection.send(run_cell(config))
+        except TerminatedError:  # SIGTERM reached the whole group: nobody waits for words
+            os._exit(143)
 
 
 def _gpu(number: int) -> str | None:

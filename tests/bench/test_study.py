@@ -154,6 +154,15 @@ def test_ctrl_c_while_a_command_starts_leaves_no_traceback(tmp_path: Path, secon
     assert "Traceback" not in out + err
 
 
+def test_sigterm_to_the_whole_group_leaves_no_traceback(tmp_path: Path) -> None:
+    process = start(write(tmp_path, STUDY.replace("epochs: 1", "epochs: 5000")))
+    wait_for_workers(process, patience=9)  # both are in training
+    os.killpg(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in out + err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_stop_a_study_on_ray(tmp_path: Path, number: int) -> None:
     pytest.importorskip("ray")

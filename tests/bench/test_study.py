@@ -116,13 +116,14 @@ def test_killed_again_and_again_it_ends_the_same(undisturbed: dict[str, Any], tm
     assert not list((tmp_path / "records").glob("*.damaged"))
 
 
-def test_workers_die_with_a_command_that_is_killed(tmp_path: Path) -> None:
-    """Only the command is killed: its workers notice."""
+@pytest.mark.parametrize("patience", [0.2, 2])
+def test_workers_die_with_a_command_that_is_killed(tmp_path: Path, patience: float) -> None:
+    """Only the command is killed: its workers notice, also when they have just begun to start."""
     process = start(write(tmp_path, STUDY.replace("epochs: 1", "epochs: 5000")))
-    workers = wait_for_workers(process)
+    workers = wait_for_workers(process, patience)
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -131,17 +132,6 @@ def test_workers_die_with_a_command_that_is_killed(tmp_path: Path) -> None:
 def children(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(word) for word in text.split()]
-
-
-def test_workers_die_with_a_command_that_is_killed_while_they_start(tmp_path: Path) -> None:
-    process = start(write(tmp_path, STUDY.replace("epochs: 1", "epochs: 5000")))
-    workers = wait_for_workers(process, patience=0.2)
-    process.kill()
-    process.communicate()
-    deadline = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2, 4])

@@ -1,7 +1,7 @@
 """The benchmark: `from bench import RunConfig, train`."""
 
-from bench.config import RunConfig
-from bench.record import Record
-from bench.training import train
+from bench.training.execute import train
+from bench.training.record import Record
+from bench.training.settings import RunConfig
 
 __all__ = ["Record", "RunConfig", "train"]

@@ -17,12 +17,15 @@ from lightning.pytorch import Callback
 from rich.console import Console
 from rich.text import Text
 
-from bench import console as screen
-from bench import nets, record
-from bench.config import CHOICES, ConfigError, RunConfig, from_mapping, load_yaml
-from bench.parser import WRONG_INPUT, Parser, refuse
-from bench.record import Record
-from bench.training import Prepared, TerminatedError, cached, device_name, execute, first_process, prepare, stand_alone
+from bench.terminal import console as screen
+from bench.terminal.parser import Parser, refuse
+from bench.training import networks, record
+from bench.training.environment import device_name
+from bench.training.errors import WRONG_INPUT, ConfigError
+from bench.training.execute import TerminatedError, execute
+from bench.training.prepare import Prepared, cached, first_process, prepare, stand_alone
+from bench.training.record import Record
+from bench.training.settings import CHOICES, RunConfig, from_mapping, load_yaml
 from recipes import parse
 
 
@@ -60,7 +63,7 @@ def _main(argv: list[str], out: Console) -> int:
     flags = vars(make_parser().parse_args(argv))
     extra = {name: flags.pop(name) for name in ("config", "seeds", "force", "list")}
     if extra["list"]:
-        screen.show_catalogue(out, {name: (f.__doc__ or "").splitlines()[0] for name, f in nets.NETS.items()})
+        screen.show_catalogue(out, {name: (f.__doc__ or "").splitlines()[0] for name, f in networks.NETS.items()})
         return 0
     config = read_config(extra["config"], flags)
     stand_alone(config)

@@ -37,15 +37,17 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from bench import _everyday_lightning
-from bench._augment_speed import Row, measure_augmentations
-from bench._everyday import BATCH, TASKS
-from bench.config import RunConfig
-from bench.console import ProgressBar
-from bench.module import Classifier
-from bench.parser import WRONG_INPUT, Parser, refuse
-from bench.record import write_atomically
-from bench.training import Prepared, make_trainer, prepare, quiet, total_steps
+from bench.terminal.console import ProgressBar
+from bench.terminal.parser import Parser, refuse
+from bench.timing import everyday_lightning
+from bench.timing.augmentations import Row, measure_augmentations
+from bench.timing.everyday import BATCH, TASKS
+from bench.training.classifier import Classifier
+from bench.training.errors import WRONG_INPUT
+from bench.training.execute import make_trainer, quiet, total_steps
+from bench.training.files import write_atomically
+from bench.training.prepare import Prepared, prepare
+from bench.training.settings import RunConfig
 
 HERE = Path(__file__).resolve().parent
 CELL = {"train_size": 1000, "epochs": 5, "batch_size": 64}
@@ -97,7 +99,7 @@ def _standardized(prepared: Prepared, split: str) -> tuple[Any, Any]:
 
 def composer(python: str, task: str, folder: Path) -> float:
     """Seconds of one epoch of Composer's Trainer, in its own environment."""
-    command = [python, str(HERE / "_everyday_composer.py"), task, str(folder), str(torch.get_num_threads())]
+    command = [python, str(HERE / "timing" / "everyday_composer.py"), task, str(folder), str(torch.get_num_threads())]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[0])
 
@@ -128,7 +130,7 @@ def contestants(task: str, folder: Path, python: str | None) -> Contestants:
 
     def lightning() -> float:
         with quiet():
-            return _everyday_lightning.last_epoch(task, folder)
+            return everyday_lightning.last_epoch(task, folder)
 
     found: Contestants = {
         "suite": lambda: suite(prepare(config)),
@@ -161,7 +163,8 @@ def study(folder: Path, workers: int) -> float:
 
 def scripts(folder: Path, workers: int) -> float:
     """Seconds of the usual Lightning script, started once for each cell, as many at a time as the study has workers."""
-    command = [sys.executable, str(HERE / "_everyday_lightning.py"), "mnist", str(folder), *map(str, CELL.values())]
+    script = HERE / "timing" / "everyday_lightning.py"
+    command = [sys.executable, str(script), "mnist", str(folder), *map(str, CELL.values())]
     return _seconds([[*command, str(seed)] for seed in range(CELLS)], workers)
 
 

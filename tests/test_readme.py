@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import labels
-from bench.tables import number
+from bench.reporting import labels
+from bench.reporting.numbers import number
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_imports_upwards(package: str) -> None:
-    files = sorted((ROOT / package).glob("*.py"))
+    files = sorted((ROOT / package).rglob("*.py"))
     assert files
     for path in files:
         assert not imports(path) & FORBIDDEN[package], path
@@ -40,7 +40,7 @@ def test_no_technique_is_named_in_bench() -> None:
     """A technique must work through the laws alone. Common words that are also techniques are read as such here."""
     words = {"none", "augment", "translate", "rotate", "crop"}
     names = set(techniques()) - words
-    for path in sorted((ROOT / "bench").glob("*.py")):
+    for path in sorted((ROOT / "bench").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         docs = {
             ast.get_docstring(n, clean=False) for n in ast.walk(tree) if isinstance(n, (ast.Module, ast.FunctionDef))

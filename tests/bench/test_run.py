@@ -112,7 +112,7 @@ def test_every_flag_once(run: Any, tmp_path: Path) -> None:
 
 
 def test_list_shows_everything(run: Any) -> None:
-    from bench.nets import NETS
+    from bench.training.networks import NETS
     from datamodules import datasets
     from recipes import techniques
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import nets, speed
-from bench._everyday import TASKS
+from bench import speed
+from bench.timing.everyday import TASKS
+from bench.training import networks
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_everyday_networks_are_the_suites(task: str) -> None:
     shape = (1, 28, 28) if task == "mnist" else (3, 32, 32)
     mean, std = torch.zeros(shape[0]), torch.ones(shape[0])
-    ours, theirs = nets.build(TASKS[task].model, shape, 10, mean, std), TASKS[task].net()
+    ours, theirs = networks.build(TASKS[task].model, shape, 10, mean, std), TASKS[task].net()
     weights = [p.detach().clone().normal_(0, 0.1) for p in ours.parameters()]
     assert [p.shape for p in theirs.parameters()] == [w.shape for w in weights]
     with torch.no_grad():

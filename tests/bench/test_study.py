@@ -18,9 +18,11 @@ from typing import Any
 
 import pytest
 
-from bench import RunConfig, engines
-from bench.study import Book, main
-from bench.tables import SUMMARY_COLUMNS
+from bench import RunConfig
+from bench.engines import cell, local, registry
+from bench.reporting.columns import SUMMARY_COLUMNS
+from bench.studies.ledger import Book
+from bench.study import main
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = """
@@ -199,10 +201,10 @@ def test_a_cell_is_trained_by_one_command_at_a_time(tmp_path: Path) -> None:
     path, order = tmp_path / "records" / ".cell.lock", []
 
     def other() -> None:
-        with engines.claimed(path):
+        with cell.claimed(path):
             order.append("other")
 
-    with engines.claimed(path):
+    with cell.claimed(path):
         thread = threading.Thread(target=other)
         thread.start()
         time.sleep(0.3)
@@ -435,7 +437,7 @@ def test_gpus_are_dealt_out_in_turn(monkeypatch: Any, visible: str | None, count
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setattr("torch.cuda.device_count", lambda: count)
-    assert [engines._gpu(number) for number in range(3)] == dealt
+    assert [local._gpu(number) for number in range(3)] == dealt
 
 
 def test_a_ray_cluster_that_is_not_there(monkeypatch: Any, tmp_path: Path) -> None:
@@ -452,14 +454,14 @@ def test_a_ray_cluster_that_is_not_there(monkeypatch: Any, tmp_path: Path) -> No
 
 def test_engine_that_is_not_installed(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "bench.engine_ray", raising=False)
+    monkeypatch.delitem(sys.modules, "bench.engines.ray", raising=False)
     with pytest.raises(Exception, match=r"engine ray needs ray: pip install 'regularization-bench\[ray\]'"):
-        engines.make("ray", 1, 1, tmp_path)
+        registry.make("ray", 1, 1, tmp_path)
 
 
 def test_trials_come_first_and_then_seed_by_seed() -> None:
     """What a machine does beside it then hits all recipes of a seed alike, and their times stay comparable."""
-    engine = engines.Local(0, 1)
+    engine = local.Local(0, 1)
     finals = [RunConfig(recipe=r, seed=seed) for r in ("none", "dropout") for seed in (0, 1)]
     trial, resample = RunConfig(recipe="l1", seed=10**6, trial=True), RunConfig(recipe="l2", resample=7)
     engine.submit(finals)

@@ -19,10 +19,12 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench import RunConfig, nets
-from bench.module import Classifier
-from bench.record import Record
-from bench.training import Prepared, execute, make_trainer, prepare, quiet
+from bench import RunConfig
+from bench.training import networks
+from bench.training.classifier import Classifier
+from bench.training.execute import execute, make_trainer, quiet
+from bench.training.prepare import Prepared, prepare
+from bench.training.record import Record
 from recipes import build
 
 sys.path.append(str(Path(__file__).parent))  # helpers.py, which the tests of several techniques share
@@ -156,7 +158,7 @@ class Problem:
         """Weights (3, 8) and biases (3,) that sum to 0, after that many steps of the suite's own training."""
         torch.manual_seed(0)
         config = RunConfig(recipe=recipe, optimizer=optimizer, lr=lr, epochs=1, accelerator="cpu")
-        net = nets.build("linear", (8,), 3, torch.zeros(8), torch.ones(8))
+        net = networks.build("linear", (8,), 3, torch.zeros(8), torch.ones(8))
         with quiet():
             module = Classifier(net, build(recipe), config, steps)
             make_trainer(config, []).fit(module, datamodule=Whole(self.x, self.labels, steps))

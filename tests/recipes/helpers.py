@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from bench import nets
+from bench.training import networks
 from recipes import Step, build
 
 NOTHING = Step(torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1), 0.0)
@@ -22,7 +22,7 @@ NOTHING = Step(torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1), 0.0)
 def network(name: str, side: int = 8) -> nn.Module:
     """A network for gray images in 10 classes, with the same weights each time."""
     torch.manual_seed(0)
-    return nets.build(name, (1, side, side), 10, torch.zeros(1), torch.ones(1))
+    return networks.build(name, (1, side, side), 10, torch.zeros(1), torch.ones(1))
 
 
 def apply(spec: str, net: str) -> nn.Module:

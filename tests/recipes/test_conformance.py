@@ -26,7 +26,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.training import prepare
+from bench.training.prepare import prepare
 from datamodules import datasets
 from recipes import RecipeError, Task, Technique, UnfitError, build, techniques
 

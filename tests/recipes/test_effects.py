@@ -14,7 +14,8 @@ from helpers import state_of
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from bench import Record, RunConfig
-from bench.training import execute, prepare
+from bench.training.execute import execute
+from bench.training.prepare import prepare
 
 EPOCHS = 12
 

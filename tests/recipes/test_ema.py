@@ -13,8 +13,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bench.module import Classifier
-from bench.training import execute, prepare
+from bench.training.classifier import Classifier
+from bench.training.execute import execute
+from bench.training.prepare import prepare
 from recipes import build
 from recipes._averaging import floating_state
 from recipes.ema import newest_weight

@@ -10,7 +10,7 @@ from helpers import network
 from sklearn.linear_model import MultiTaskLasso
 from torch import Tensor, nn
 
-from bench.module import step_size
+from bench.training.classifier import step_size
 from recipes import RecipeError, build, weights
 from recipes.group_lasso import group_lasso, group_threshold
 

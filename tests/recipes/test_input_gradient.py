@@ -7,7 +7,7 @@ from helpers import assert_equal, state_of
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from bench import nets
+from bench.training import networks
 from recipes import RecipeError, Step, build
 from recipes._norm import BatchNorm
 from recipes.input_gradient import input_gradient
@@ -15,7 +15,7 @@ from recipes.input_gradient import input_gradient
 
 def make(spec: str = "mlp(width=16)") -> tuple[nn.Module, Step]:
     torch.manual_seed(0)
-    net = nets.build(spec, (1, 8, 8), 10, torch.full((1,), 0.5), torch.full((1,), 0.3))
+    net = networks.build(spec, (1, 8, 8), 10, torch.full((1,), 0.5), torch.full((1,), 0.3))
     x, y = torch.rand(6, 1, 8, 8), torch.rand(6, 10).softmax(1)
     return net, Step(x, y, net(x), 0.0)
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from bench import nets
+from bench.training import networks
 from recipes import RecipeError, Step, build
 from recipes.jacobian import jacobian, squared_jacobian
 
@@ -13,7 +13,7 @@ from recipes.jacobian import jacobian, squared_jacobian
 def make(spec: str) -> tuple[nn.Module, Step, Tensor]:
     """A network, a step and the squared Frobenius norms of its samples' Jacobians."""
     torch.manual_seed(0)
-    net = nets.build(spec, (1, 8, 8), 10, torch.full((1,), 0.5), torch.full((1,), 0.3))
+    net = networks.build(spec, (1, 8, 8), 10, torch.full((1,), 0.5), torch.full((1,), 0.3))
     x = torch.rand(6, 1, 8, 8)
     parameters = dict(net.named_parameters())
     jacobians = vmap(jacrev(lambda x: functional_call(net, parameters, x[None])[0]))(x)

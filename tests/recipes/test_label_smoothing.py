@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench.metrics import soft_cross_entropy
+from bench.training.metrics import soft_cross_entropy
 from recipes import build
 from recipes.label_smoothing import smooth
 

@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 from helpers import assert_beta, assert_partners_are_uniform, network
 from torch import Tensor, nn
 
-from bench import nets
+from bench.training import networks
 from recipes import RecipeError, Step, UnfitError, build, slots
 from recipes._random import own_rows
 from recipes.manifold_mixup import MixHere, eligible
@@ -76,7 +76,7 @@ def test_nothing_is_mixed_in_evaluation_or_between_steps() -> None:
 @pytest.mark.parametrize(("name", "dims"), [("resnet9(width=4)", [2, 2, 2, 2, 2, 2, 0]), ("resnet18(width=4)", [2, 0])])
 def test_layers_within_residual_branches_are_not_mixed(name: str, dims: list[int]) -> None:
     net = network(name, 16)
-    inside = {slot for block in net.modules() if isinstance(block, nets.Residual) for slot in block.modules()}
+    inside = {slot for block in net.modules() if isinstance(block, networks.Residual) for slot in block.modules()}
     found = eligible(net)
     assert [slot.dims for slot in found] == dims
     assert set(found) == set(slots(net, "hidden")) - inside

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench import nets
+from bench.training import networks
 from recipes import Recipe, build, compose
 
 
@@ -21,7 +21,7 @@ from recipes import Recipe, build, compose
 )
 def test_training_is_plain_torch(softmax_regression: Any, request: pytest.FixtureRequest, make: Any) -> None:
     torch.manual_seed(0)
-    net: Any = nets.build("linear", (8,), 3, torch.zeros(8), torch.ones(8))
+    net: Any = networks.build("linear", (8,), 3, torch.zeros(8), torch.ones(8))
     layer, steps = net[1][1], 25
     optimizer = make(layer.parameters())
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.config import ConfigError, RunConfig
-from bench.training import prepare
+from bench.training.errors import ConfigError
+from bench.training.prepare import prepare
+from bench.training.settings import RunConfig
 from recipes import build
 from recipes._sharpness import SharpnessAware, climb
 

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from helpers import assert_equal, state_of
 from torch import nn
 
-from bench import record, train
-from bench.metrics import soft_cross_entropy
-from bench.training import TEACHER_SEED
+from bench import train
+from bench.training import record
+from bench.training.execute import TEACHER_SEED
+from bench.training.metrics import soft_cross_entropy
 from recipes import build
 
 Make = Callable[..., Any]

@@ -6,7 +6,7 @@ from helpers import apply, assert_rate
 from timm.layers import drop_path
 from torchvision.ops import stochastic_depth as torchvision_stochastic_depth
 
-from bench import nets
+from bench.training import networks
 from recipes import RecipeError, UnfitError, build
 from recipes.stochastic_depth import DropBranch, stochastic_depth
 
@@ -36,7 +36,7 @@ def test_rates_rise_linearly_from_p_over_l_to_p(net: str, blocks: int) -> None:
 
 def test_a_dropped_branch_leaves_the_shortcut() -> None:
     torch.manual_seed(0)
-    block = nets.Residual(DropBranch(0.5))
+    block = networks.Residual(DropBranch(0.5))
     x = torch.rand(50, 3)
     ratio = (block(x) / x).round().unique()
     assert ratio.tolist() == [1, 3]  # x alone, or x + 2 x

@@ -11,7 +11,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from bench.training import execute, prepare
+from bench.training.execute import execute
+from bench.training.prepare import prepare
 from recipes import build
 from recipes._averaging import floating_state, recompute_statistics
 from recipes.ghost_batch_norm import GhostBatchNorm

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, kl_divergence
 from torch.func import hessian
 
-from bench import nets
+from bench.training import networks
 from recipes import RecipeError, Step, build
 from recipes._norm import BatchNorm
 from recipes.dropout import Dropout
@@ -132,7 +132,7 @@ def test_all_passes_drop_the_same_units_and_statistics_stay() -> None:
 
 def test_direction_matters_also_in_single_precision_and_autocast() -> None:
     torch.manual_seed(0)
-    net = nets.build("mlp(width=64)", (1, 28, 28), 4, torch.zeros(1), torch.ones(1))
+    net = networks.build("mlp(width=64)", (1, 28, 28), 4, torch.zeros(1), torch.ones(1))
     step = step_of(torch.rand(50, 1, 28, 28))
     penalty = vat(2.0).penalty
     assert penalty

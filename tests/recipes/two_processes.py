@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from bench import RunConfig
-from bench.training import execute, prepare
+from bench.training.execute import execute
+from bench.training.prepare import prepare
 
 
 def main(configs: Path, results: Path) -> None:

@@ -1,0 +1,1 @@
+"""Where cells run: this machine, Ray or Slurm."""

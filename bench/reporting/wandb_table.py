@@ -1,0 +1,36 @@
+"""The comparison of a study as a table in Weights & Biases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.reporting import columns
+from bench.reporting.comparison import Group
+from bench.training import wandb_mirror
+from bench.training.errors import ConfigError
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in wandb_mirror.MODES:
+        raise ConfigError(f"unknown wandb mode {mode!r}; choose from {', '.join(wandb_mirror.MODES)}")
+
+
+def log_table(name: str, groups: Sequence[Group], mode: str, project: str, folder: Path) -> None:
+    """The summary as a `wandb.Table`, in a run named after the study. Whatever W&B does, the files stand.
+
+    Args:
+        name: the study's.
+        groups: its tables.
+        mode: auto, online, offline or disabled.
+        project: W&B's.
+        folder: under whose `wandb` an offline run is kept.
+
+    Raises:
+        ConfigError: an unknown mode.
+    """
+    _check_mode(mode)
+    title = {"group": name, "job_type": "comparison", "name": f"{name}: comparison"}
+    run = wandb_mirror.start(mode, project=project, tags=[], config={"study": name}, directory=folder, **title)
+    run.table("comparison", columns.SUMMARY_COLUMNS, columns.summary_cells(groups))
+    run.finish({"tables": len(groups), "rows": sum(len(group.rows) for group in groups)})

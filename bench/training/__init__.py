@@ -1,0 +1,1 @@
+"""One run: settings, network, data, training, measuring, record."""

@@ -1,0 +1,65 @@
+"""What a run computes on: versions, hardware and the suite's commit."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy
+import torch
+
+from bench.training.settings import SUITE_VERSION, RunConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("bench", "recipes", "datamodules")
+
+
+def device_name(config: RunConfig) -> str:
+    """What the run computes on, for people and for the record."""
+    cuda = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    name = torch.cuda.get_device_name() if cuda else _processor()
+    processes = config.devices * config.num_nodes
+    return (
+        name + ("" if cuda else f", {torch.get_num_threads()} threads") + (f" x {processes}" if processes > 1 else "")
+    )
+
+
+def environment(config: RunConfig) -> dict[str, Any]:
+    """Versions and hardware."""
+    return {
+        "suite": SUITE_VERSION,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "numpy": numpy.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": device_name(config),
+        "devices": config.devices,
+        "num_nodes": config.num_nodes,
+        "git": _git(),
+    }
+
+
+@functools.cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+@functools.cache
+def _git() -> str | None:
+    """The suite's commit, with `+` where code that decides the numbers differs from it: results do not."""
+    git = ["git", "-C", str(ROOT)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, timeout=5, check=True)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *CODE], capture_output=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.decode().strip() + ("+" if changed.returncode else "")

@@ -1,0 +1,17 @@
+"""Wrong input: each error is one line that names the offending text and the valid choices."""
+
+from __future__ import annotations
+
+from datamodules import DataError
+from recipes import RecipeError
+
+
+class ConfigError(ValueError):
+    """Wrong settings: one line that names the offending text and what is allowed."""
+
+
+class NetError(ValueError):
+    """A wrong network: one line that names the offending text and the valid choices."""
+
+
+WRONG_INPUT: tuple[type[Exception], ...] = (ConfigError, RecipeError, DataError, NetError)

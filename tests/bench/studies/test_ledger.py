@@ -1,0 +1,271 @@
+"""What counts as finished, and what a study does when that changes."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.engines import cell
+from bench.studies.ledger import Book, count
+from bench.studies.study_file import load_study
+from bench.study import main
+from bench.training.record import load, write
+from bench.training.recording import record_failure
+from bench.training.settings import run_id
+
+SMALL = "recipes: [none]\nseeds: [0]\nepochs: 1\nwandb: disabled\naccelerator: cpu\n"
+
+
+@pytest.fixture
+def study(tmp_path: Path, capsys: Any) -> Callable[..., tuple[int, str, str]]:
+    """Run a study of this text in this process; returns (exit status, stdout, stderr)."""
+
+    def call(text: str, *flags: str) -> tuple[int, str, str]:
+        (tmp_path / "study.yaml").write_text(text)
+        capsys.readouterr()
+        status = main([str(tmp_path / "study.yaml"), "--workers", "1", *flags])
+        return (status, *capsys.readouterr())
+
+    return call
+
+
+def paths(folder: Path) -> list[Path]:
+    return sorted((folder / "records").glob("*.json"))
+
+
+def test_records_of_other_data_are_not_finished_cells(study: Any, tmp_path: Path) -> None:
+    study(SMALL)
+    (old,) = paths(tmp_path)
+    content = json.loads(old.read_text())
+    content["run_id"], content["dataset"]["fingerprint"] = "0" * 16, "0" * 64
+    old.rename(old.with_name("0" * 16 + ".json")).write_text(json.dumps(content))
+    status, out, _ = study(SMALL)
+    assert status == 0
+    assert "1 cells, 0 finished" in out
+    assert "1 of 1 cells finished" in out
+    assert "1 records that the study does not name" in out
+    assert old in paths(tmp_path)
+
+
+def test_a_record_of_other_data_hides_no_record_of_todays(study: Any, tmp_path: Path) -> None:
+    study(SMALL)
+    (path,) = paths(tmp_path)
+    content = json.loads(path.read_text())
+    content["dataset"]["fingerprint"] = "0" * 64
+    for name in ("0" * 16, "f" * 16):
+        path.with_name(f"{name}.json").write_text(json.dumps({**content, "run_id": name}))
+    status, out, _ = study(SMALL, "--prune")
+    assert status == 0
+    assert "1 cells, 1 finished, 0 to train" in out
+    assert paths(tmp_path) == [path]
+
+
+def test_a_failure_made_good_is_forgotten(study: Any, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(SMALL)
+    plan = load_study(tmp_path / "study.yaml")
+    config = plan.config(plan.conditions()[0], "none", 0)
+    record_failure(config, "its worker died")
+    assert study(SMALL)[0] == 1
+    assert study(SMALL, "--retry_failed")[0] == 0
+    (path,) = paths(tmp_path)
+    assert path.stem != run_id(config, "")
+    record_failure(config, "told too late")  # by another command that saw the worker die
+    book = Book(tmp_path)
+    book.scan()
+    found = book.find(config)
+    assert found
+    assert found.status == "ok"
+    assert study(SMALL)[0] == 0
+
+
+def test_two_spellings_of_a_recipe_are_one(study: Any, tmp_path: Path) -> None:
+    _, out, _ = study(SMALL.replace("[none]", "[dropout, 'dropout(p=0.3)', 'dropout(0.3)', none]"), "--dry_run")
+    assert "2 recipes" in out
+    assert "2 cells" in out
+    tuned = SMALL.replace("[none]", "[dropout, 'dropout(p=0.5)', none]") + "tune: {trials: 2}\n"
+    assert "3 recipes" in study(tuned, "--dry_run")[1]
+
+
+def test_a_cell_that_two_conditions_share_counts_once(study: Any, tmp_path: Path) -> None:
+    """The tuned recipe chooses its only value, which the other gives; both then train the same final run."""
+    recipes = SMALL.replace("[none]", "[dropout, 'dropout(p=0.5)']")
+    status, out, _ = study(recipes + "tune: {trials: 1, grids: {dropout: [0.5]}}\n")
+    assert status == 0
+    assert "2 of 2 cells finished" in out
+    assert len(paths(tmp_path)) == 2
+
+
+def test_bias_and_variance_outlive_their_predictions(study: Any, tmp_path: Path) -> None:
+    text = SMALL + "decompose: {resamples: 2}\n"
+    study(text)
+    kept = (tmp_path / "decomposition.json").read_text()
+    before = {path: path.read_text() for path in paths(tmp_path)}
+    for path in (tmp_path / "predictions").iterdir():
+        path.unlink()
+    status, out, _ = study(text)
+    assert status == 0
+    assert "3 cells, 3 finished" in out
+    assert (tmp_path / "decomposition.json").read_text() == kept
+    assert {path: path.read_text() for path in paths(tmp_path)} == before
+    (tmp_path / "decomposition.json").unlink()
+    status, out, _ = study(text)
+    assert "3 cells, 1 finished, 2 to train" in out
+    assert json.loads((tmp_path / "decomposition.json").read_text()) == json.loads(kept)
+
+
+def test_bias_and_variance_of_other_settings_are_measured_anew(study: Any, tmp_path: Path) -> None:
+    short, long = (SMALL.replace("epochs: 1", f"epochs: {n}") + "decompose: {resamples: 2}\n" for n in (1, 2))
+    study(short)
+    kept = (tmp_path / "decomposition.json").read_text()
+    study(long)
+    for path in (tmp_path / "predictions").iterdir():
+        path.unlink()
+    _, out, _ = study(short)
+    assert "3 cells, 1 finished, 2 to train" in out
+    assert (tmp_path / "decomposition.json").read_text() == kept
+
+
+def test_a_teacher_belongs_to_the_study(study: Any, tmp_path: Path) -> None:
+    text = SMALL.replace("[none]", "[self_distillation]")
+    _, out, _ = study(text, "--prune")
+    assert len(paths(tmp_path)) == 2
+    assert "does not name" not in out
+
+
+def test_what_a_killed_process_left_behind_is_cleared_after_a_day(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    old, new = (tmp_path / "records" / f".{i}.json.abc" for i in range(2))
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    Book(tmp_path).scan()
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "words"),
+    [
+        (SMALL + "tune: {trials: 2, folds: 900, space: strength+lr}\n", [], "900"),
+        (SMALL.replace("[none]", "[dropout]") + "models: [linear]\n", [], "the matrix is empty: no recipe fits"),
+        (SMALL, ["--gpus", "-1"], "--gpus: must be at least 0"),
+        (SMALL, ["--gpus", "nan"], "--gpus: must be at least 0"),
+        (SMALL, ["--slurm", "x=["], "--slurm: '[' is no value"),
+        (SMALL, ["--only", "l1", "--dry_run"], "--only 'l1' is no recipe of this study"),
+    ],
+)
+def test_wrong_commands_are_refused_in_one_line(study: Any, text: str, flags: list[str], words: str) -> None:
+    status, _, err = study(text, *flags)
+    assert status == 2
+    assert err.count("\n") == 1
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"environment": None}, "environment is of the wrong type"),
+        ({"status": "weird"}, "status 'weird'"),
+        ({"metrics": {}}, "KeyError"),
+        ({"metrics": {"train": {"loss": 1, "accuracy": 1}, "val": {"loss": None, "accuracy": 1}}}, "TypeError"),
+        ({"metrics": {"train": {"loss": 1, "accuracy": 1}, "val": {"loss": float("nan"), "accuracy": 1}}}, "finite"),
+        ({"config": {"lr": float("nan")}}, "Out of range float values"),
+    ],
+    ids=repr,
+)
+def test_a_record_of_wrong_kinds_is_set_aside(study: Any, tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
+    study(SMALL)
+    (path,) = paths(tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    status, out, err = study(SMALL)
+    assert status == 0
+    assert "1 cells, 0 finished" in out
+    assert words in err
+
+
+def test_what_is_no_record_at_all_is_set_aside(study: Any, tmp_path: Path) -> None:
+    study(SMALL)
+    (path,) = paths(tmp_path)
+    path.with_name("deep.json").write_text("[" * 100_000)
+    path.with_name("folder.json").mkdir()
+    status, out, err = study(SMALL)
+    assert status == 0
+    assert "1 cells, 1 finished" in out
+    assert err.count("is not a whole record") == 2
+
+
+def test_a_scan_beside_commands_that_write(study: Any, tmp_path: Path) -> None:
+    study(SMALL)
+    (path,) = paths(tmp_path)
+    record, done = load(path), threading.Event()
+
+    def rewrite() -> None:
+        while not done.is_set():
+            write(record, tmp_path)
+
+    thread = threading.Thread(target=rewrite)
+    thread.start()
+    try:
+        for _ in range(300):
+            Book(tmp_path).scan()
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_the_estimate_knows_how_long_each_recipe_takes(study: Any, tmp_path: Path) -> None:
+    """By hand: a run of none took 10 s and one of l1 30 s, so one more of each takes 40 s."""
+    text = SMALL.replace("[none]", "[none, l1]")
+    study(text)
+    for path in paths(tmp_path):
+        content = json.loads(path.read_text())
+        content["seconds"] = 10.0 if content["recipe"] == "none" else 30.0
+        path.write_text(json.dumps(content))
+    assert "about 0:00:40 with 1 workers" in study(text.replace("[0]", "[0, 1]"), "--dry_run")[1]
+    assert "about 0:00:30 with 1 workers" in study(text.replace("[0]", "[0, 1]"), "--dry_run", "--only", "l1")[1]
+
+
+class Job:
+    """A Slurm job that ended badly."""
+
+    def result(self) -> Any:
+        raise RuntimeError("the node died")
+
+
+def test_a_lost_slurm_job_charges_only_the_cell_that_it_was_at(monkeypatch: Any, tmp_path: Path) -> None:
+    engine_slurm = pytest.importorskip("bench.engines.slurm")
+    (tmp_path / "study.yaml").write_text(SMALL.replace("[0]", "[0, 1, 2, 3]"))
+    plan = load_study(tmp_path / "study.yaml")
+    done, suspect, *rest = [plan.config(plan.conditions()[0], "none", seed) for seed in range(4)]
+    monkeypatch.setattr(engine_slurm, "finished", lambda c: cell.Outcome(c, "ok", "id") if c == done else None)
+    engine = object.__new__(engine_slurm.Slurm)
+    engine.waiting, engine.lost = [], {}
+    for tries in range(1, cell.LOST_TRIES + 1):
+        job = Job()
+        engine.jobs = {job: [done, suspect, *rest]}
+        outcomes = engine._collect(job)
+        assert engine.lost == {suspect: tries}
+        assert set(engine.waiting) == {*rest} | ({suspect} if tries < cell.LOST_TRIES else set())
+        engine.waiting = []
+    assert [(o.config, o.status) for o in outcomes] == [(done, "ok"), (suspect, "failed")]
+
+
+def test_cells_for_other_machines_carry_whole_paths(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(SMALL)
+    plan = load_study(Path("study.yaml"))
+    config = cell.elsewhere(plan.config(plan.conditions()[0], "none", 0))
+    assert (config.results_dir, config.data_dir) == (str(tmp_path), str(tmp_path / "data"))
+    assert len(count(plan, plan.conditions(), Book(tmp_path)).named) == 1
+
+
+def test_a_login_node_need_not_have_the_gpus(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (tmp_path / "study.yaml").write_text(SMALL.replace("cpu", "gpu") + "precision: 16-mixed\n")
+    assert main([str(tmp_path / "study.yaml"), "--engine", "slurm", "--dry_run"]) == 0
+    assert main([str(tmp_path / "study.yaml"), "--dry_run"]) == 2

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from datamodules import TRANSFORMATIONS, datasets
 from recipes import techniques
@@ -57,10 +60,36 @@ def test_every_need_is_a_known_transformation() -> None:
         assert dataset.keeps <= set(TRANSFORMATIONS)
 
 
-def test_lock_holds_pins_and_hashes_but_no_address() -> None:
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    assert "://" not in text
-    pins = re.findall(r"^[a-zA-Z0-9._-]+==", text, flags=re.MULTILINE)
-    assert len(pins) == len(re.findall(r"^[a-zA-Z0-9]", text, flags=re.MULTILINE)) > 50
-    for pin in ("torch==2.11.0", "torchvision==0.26.0", "lightning==2.6.6", "torchmetrics==1.9.0", "wandb==0.31.0"):
-        assert pin in text
+def locked(name: str) -> dict[str, set[str]]:
+    """Of each pin of a lock file its hashes."""
+    entries = re.split(r"^(?=[a-zA-Z0-9])", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {entry.split()[0]: set(re.findall(r"--hash=(sha256:[0-9a-f]{64})", entry)) for entry in entries}
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_lock_holds_pins_and_hashes_but_no_address(name: str) -> None:
+    assert "://" not in (ROOT / name).read_text(encoding="utf-8")
+    pins = locked(name)
+    assert len(pins) > 50
+    assert all(hashes and re.fullmatch(r"[a-zA-Z0-9._-]+==[a-zA-Z0-9.+]+", pin) for pin, hashes in pins.items())
+    exact = {"torch==2.11.0", "torchvision==0.26.0", "lightning==2.6.6", "torchmetrics==1.9.0", "wandb==0.31.0"}
+    assert exact <= set(pins)
+
+
+def test_a_run_needs_part_of_what_development_needs() -> None:
+    """`make test` adds to the environment of `make run` and changes nothing in it."""
+    run, dev = locked("requirements.lock"), locked("requirements-dev.lock")
+    assert run.items() <= dev.items()
+    assert len(run) < len(dev)
+
+
+def test_the_locks_hold_what_the_project_asks_for() -> None:
+    """A requirement added without `make lock` is found."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [text for texts in project["optional-dependencies"].values() for text in texts]
+    for asked, name in ((project["dependencies"], "requirements.lock"), (extras, "requirements-dev.lock")):
+        pins = [Requirement(pin) for pin in locked(name)]
+        versions = {(canonicalize_name(pin.name), str(pin.specifier).removeprefix("==")) for pin in pins}
+        for text in map(Requirement, asked):
+            fits = [v for n, v in versions if n == canonicalize_name(text.name) and text.specifier.contains(v)]
+            assert fits or text.name == project["name"], f"{name} lacks {text}: make lock"

@@ -51,8 +51,8 @@ def misfit(technique: Technique) -> str:
 
 def reference(name: str) -> str:
     """The sentence of the test's docstring that begins with `Reference:`."""
-    path = ROOT / "tests" / "recipes" / f"test_{name}.py"
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else None
+    path = next((ROOT / "tests" / "recipes").rglob(f"test_{name}.py"))
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     paragraph = (text or "").split("Reference:")[-1].split("\n\n")[0] if "Reference:" in (text or "") else ""
     return " ".join(paragraph.split())
 
@@ -77,7 +77,8 @@ def page() -> str:
 
 
 def _row(technique: Technique) -> str:
-    link = f"[`{technique.name}`]({technique.name}.py)"
+    folders = technique.make.__module__.split(".")[1:]
+    link = f"[`{technique.name}`]({'/'.join(folders)}.py)"
     about = [technique.summary, grid(technique) or "on or off", misfit(technique)]
     cells = [*about, technique.paper or "", reference(technique.name)]
     return f"| {link} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,8 +1,8 @@
 """Regularization recipes: one file a technique, named as on the command line; `_*` files are their tools."""
 
-from recipes._recipe import Recipe, RecipeError, Step, StepSize, Task, UnfitError, compose
-from recipes._registry import Technique, build, find, parse, register, techniques
-from recipes._slots import Slot, insert, slots, weights
+from recipes._core.recipe import Recipe, RecipeError, Step, StepSize, Task, UnfitError, compose
+from recipes._core.registry import Technique, build, find, parse, register, techniques
+from recipes._core.slots import Slot, insert, slots, weights
 
 __all__ = [
     "Recipe",

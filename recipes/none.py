@@ -1,7 +1,7 @@
 """No regularization: the baseline of every table."""
 
-from recipes._recipe import Recipe
-from recipes._registry import register
+from recipes._core.recipe import Recipe
+from recipes._core.registry import register
 
 
 @register(family="baseline", paper="")

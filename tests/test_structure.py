@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -26,12 +27,24 @@ def imports(path: Path) -> set[str]:
     return {name.split(".")[0] for name in plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}}
 
 
+def upward(root: Path, package: str) -> list[Path]:
+    """The files of a package, those of its sub-folders too, that import what it must not know."""
+    files = sorted((root / package).rglob("*.py"))
+    assert files
+    return [path for path in files if imports(path) & FORBIDDEN[package]]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_imports_upwards(package: str) -> None:
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert files
-    for path in files:
-        assert not imports(path) & FORBIDDEN[package], path
+    assert upward(ROOT, package) == []
+
+
+@pytest.mark.parametrize(("package", "folder"), [("recipes", "penalty"), ("recipes", "_core"), ("datamodules", "")])
+def test_an_import_upwards_is_seen_in_every_folder(package: str, folder: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    planted = tmp_path / package / folder / "planted.py"
+    planted.write_text("def later() -> None:\n    from bench.training import train\n")
+    assert upward(tmp_path, package) == [planted]
 
 
 def test_no_file_of_bench_shadows_a_module() -> None:

@@ -15,7 +15,7 @@ from bench.training.errors import ConfigError
 from bench.training.settings import RunConfig, load_yaml
 from datamodules import find as find_dataset
 from recipes import RecipeError, Technique, build, find, parse, techniques
-from recipes._registry import check_type, nearest
+from recipes._core.spec import check_type, nearest
 
 LISTS = {"recipes": "recipe", "datasets": "dataset", "models": "model", "train_sizes": "train_size", "seeds": "seed"}
 """Keys whose values multiply, and the setting that each gives."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from bench.training.errors import ConfigError
-from recipes._registry import nearest
+from recipes._core.spec import nearest
 
 LONGEST = 3_000
 """Characters of an error: it may quote what somebody wrote."""

@@ -14,8 +14,7 @@ from torch.optim import Optimizer
 from bench.training import metrics
 from bench.training.settings import RunConfig
 from recipes import Recipe, Step, StepSize
-from recipes._random import own_rows, world
-from recipes._reduce import all_sum
+from recipes._core.distributed import all_sum, own_rows, world
 
 VAL, PROBE = "val", "train_probe"
 CARRIED_OVER = ("history", "seconds", "cpu_seconds", "training_seconds")

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from bench.training.errors import NetError
 from recipes import RecipeError, Slot
-from recipes._norm import BatchNorm
-from recipes._registry import bind, nearest, parse_call
+from recipes._core.spec import bind, nearest, parse_call
+from recipes._core.synced_batch_norm import BatchNorm
 
 
 class Standardize(nn.Module):

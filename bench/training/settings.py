@@ -17,7 +17,8 @@ import yaml
 from bench.training import networks
 from bench.training.errors import ConfigError
 from recipes import RecipeError, build
-from recipes._registry import check_type, nearest, source_digest
+from recipes._core.registry import source_digest
+from recipes._core.spec import check_type, nearest
 
 SUITE_VERSION = "0.1.0"
 """Part of every run's identity: raised whenever a change alters the numbers that a run gives."""

@@ -160,12 +160,12 @@ def test_strength_has_a_grid_and_an_off_value(name: str) -> None:
 
 @every
 def test_file_holds_it_alone_and_its_test_names_a_reference(name: str) -> None:
-    tree = ast.parse((ROOT / "recipes" / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(Path(inspect.getfile(TECHNIQUES[name].make)).read_text(encoding="utf-8"))
     functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.decorator_list]
     registered = [f for f in functions if any("register" in ast.unparse(d) for d in f.decorator_list)]
     assert [f.name for f in registered] == [name]
     if name != "none":
-        test = ROOT / "tests" / "recipes" / f"test_{name}.py"
+        test = next((ROOT / "tests" / "recipes").rglob(f"test_{name}.py"))
         assert "Reference: " in (ast.get_docstring(ast.parse(test.read_text(encoding="utf-8"))) or "")
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from bench.training import errors, networks
 from recipes import Slot, slots
-from recipes._norm import BatchNorm
+from recipes._core.synced_batch_norm import BatchNorm
 
 IMAGE = (3, 32, 32)
 

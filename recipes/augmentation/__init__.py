@@ -1,0 +1,1 @@
+"""Training images are changed at random, in ways that keep their labels."""

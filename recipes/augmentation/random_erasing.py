@@ -1,0 +1,85 @@
+"""Random erasing."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recipes._core.checks import require
+from recipes._core.recipe import Recipe
+from recipes._core.registry import register
+from recipes.augmentation._images import box_mask
+
+ATTEMPTS = 10
+"""Draws of a box for each image, until one fits; as in torchvision and timm, 100 in the paper's code."""
+
+
+class Boxes(NamedTuple):
+    """(N,) integers each, in pixels."""
+
+    top: Tensor
+    left: Tensor
+    height: Tensor
+    width: Tensor
+
+
+def draw_boxes(x: Tensor, scale: tuple[float, float], ratio: float) -> Boxes:
+    """Draw a box for each image of `x`, of area ~ U(scale) of the image and log(height / width) ~ U(+-log(ratio)).
+
+    Each lies within its image, anywhere; where none of the attempts fits, it is empty.
+    """
+    n, _, height, width = x.shape
+    u, v = torch.rand(2, n, ATTEMPTS, device=x.device)
+    down, right = torch.rand(2, n, device=x.device)
+    area = height * width * (scale[0] + (scale[1] - scale[0]) * u)
+    aspect = ((2 * v - 1) * math.log(ratio)).exp()
+    h, w = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+    fits = (h < height) & (w < width)
+    first = fits.int().argmax(dim=1, keepdim=True)
+    h, w = ((side * fits).gather(1, first)[:, 0] for side in (h, w))
+    top, left = down * (height - h + 1), right * (width - w + 1)
+    return Boxes(*(v.long() for v in (top, left, h, w)))
+
+
+def erase(x: Tensor, mask: Tensor) -> Tensor:
+    """Replace what an (N, 1, H, W) mask marks by uniform noise; (N, C, H, W) -> (N, C, H, W)."""
+    noise = torch.rand(int(mask.count_nonzero()) * x.shape[1], device=x.device, dtype=x.dtype)
+    return x.clone().masked_scatter_(mask.expand_as(x), noise)
+
+
+@register(
+    family="augmentation",
+    paper="Zhong, Zheng, Kang, Li and Yang 2020, Random Erasing Data Augmentation",
+    strength="p",
+    grid=(0.1, 0.25, 0.5, 0.75, 1.0),
+    off=0.0,
+    needs=("image", "erase"),
+)
+def random_erasing(p: float = 0.5, low: float = 0.02, high: float = 0.4, ratio: float = 0.3) -> Recipe:
+    """With probability p a rectangle of a training image becomes noise: pixels ~ U(0, 1), each value its own.
+
+    The rectangle's area is ~ U(low, high) of the image; it lies within the image. height / width is log-uniform in
+    [ratio, 1 / ratio], as in torchvision and timm, so that tall and wide ones are equally likely (the paper's code
+    draws it uniformly). Noise as in the paper; torchvision fills with black by default. high = 0.4 as in the paper,
+    1/3 in torchvision and timm.
+
+    Args:
+        p: the strength: the probability that an image is erased in part, in [0, 1].
+        low, high: smallest and largest share of the area, 0 < low <= high < 1.
+        ratio: the smallest ratio of the sides, in (0, 1].
+
+    Raises:
+        ValueError: an argument is out of its range.
+        UnfitError: the dataset holds no images, or their labels do not survive a hidden patch.
+    """
+    require(0 <= p <= 1, "p", p, "in [0, 1]")
+    require(0 < low <= high < 1, "low and high", (low, high), "ordered and in (0, 1)")
+    require(0 < ratio <= 1, "ratio", ratio, "in (0, 1]")
+
+    def batch(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        boxes = draw_boxes(x, (low, high), ratio)
+        erased = torch.rand(len(x), device=x.device) < p
+        return erase(x, box_mask(x, *boxes._replace(height=boxes.height * erased))), y
+
+    return Recipe(batch=batch if p else None)

@@ -1,0 +1,1 @@
+"""Weights are kept within a set."""

@@ -1,0 +1,1 @@
+"""Weights decay, or gradients are edited, before the optimizer's step."""

@@ -1,0 +1,1 @@
+"""Units, weights or inputs are dropped or blurred at random."""

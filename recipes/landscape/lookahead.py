@@ -1,0 +1,65 @@
+"""Lookahead: slow weights that follow the fast ones."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from recipes._core.checks import require
+from recipes._core.recipe import Recipe
+from recipes._core.registry import register
+
+SLOW, COUNT = "lookahead_slow", "lookahead_steps"
+
+
+@register(
+    family="landscape",
+    paper="Zhang, Lucas, Hinton and Ba 2019, Lookahead Optimizer: k steps forward, 1 step back",
+    strength="alpha",
+    grid=(0.9, 0.8, 0.5, 0.3, 0.1),
+    off=1.0,
+)
+def lookahead(alpha: float = 0.5, k: int = 5) -> Recipe:
+    """Every k steps the weights are drawn back: slow <- slow + alpha * (w - slow), then w <- slow.
+
+    The slow weights live in the optimizer's state, so they are saved with it. They start at the initial weights, as in
+    the paper; timm starts them at the first draw. The optimizer's momentum is kept: of the three ways that the paper
+    tries, the default of the authors' code. Where training ends between two draws, the fast weights are evaluated.
+
+    Args:
+        alpha: the strength, the smaller the stronger: the slow weights' step, in (0, 1]; at 1 nothing changes.
+        k: steps between two draws, at least 1.
+
+    Raises:
+        ValueError: alpha is outside (0, 1] or k below 1.
+    """
+    require(0 < alpha <= 1, "alpha", alpha, "in (0, 1]")
+    require(k >= 1, "k", k, "at least 1")
+
+    def hooked(optimizer: Optimizer) -> Optimizer:
+        first: dict[Tensor, Tensor] = {}
+        optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: _remember(optimizer, first))
+        optimizer.register_step_post_hook(lambda optimizer, args, kwargs: _draw_back(optimizer, first, alpha, k))
+        return optimizer
+
+    return Recipe(optimizer=hooked if alpha < 1 else None)
+
+
+def _remember(optimizer: Optimizer, first: dict[Tensor, Tensor]) -> None:
+    """Keep the weights before the first step; the optimizer's state must stay empty until it has filled it itself."""
+    for group in optimizer.param_groups:
+        if COUNT not in group:
+            first.update({p: p.detach().clone() for p in group["params"]})
+
+
+@torch.no_grad()
+def _draw_back(optimizer: Optimizer, first: dict[Tensor, Tensor], alpha: float, k: int) -> None:
+    for group in optimizer.param_groups:
+        group[COUNT] = group.get(COUNT, 0) + 1
+        for p in group["params"]:
+            state: dict[str, Any] = optimizer.state[p]
+            if SLOW not in state:
+                state[SLOW] = first.pop(p)
+            if group[COUNT] % k == 0:
+                p.copy_(state[SLOW].lerp_(p, alpha))

@@ -1,0 +1,1 @@
+"""Samples are mixed with others, and their targets with them."""

@@ -1,0 +1,1 @@
+"""Hidden activations or weights are normalized."""

@@ -1,0 +1,1 @@
+"""Training ends before the last epoch."""

@@ -1,0 +1,1 @@
+"""The targets or the loss itself are changed."""

@@ -225,7 +225,8 @@ KILLED = """
 import os, sys
 from lightning.pytorch import Callback
 from bench import RunConfig
-from bench.training import execute, prepare
+from bench.training.execute import execute
+from bench.training.prepare import prepare
 class Kill(Callback):
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
         if trainer.current_epoch == 2 and batch_idx == 3:

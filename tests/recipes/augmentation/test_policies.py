@@ -7,8 +7,8 @@ import torch
 from helpers import operated, theirs
 from torchvision.transforms import v2
 
-from recipes import Task, UnfitError, _policies
-from recipes.augmentation._policies import IDENTITY, NAMES, SIGNED, apply_, draw, only, permitted, space
+from recipes import Task, UnfitError
+from recipes.augmentation._policies import IDENTITY, NAMES, SIGNED, Space, apply_, draw, only, permitted, space
 from recipes.augmentation.augmix import mild_space
 from recipes.augmentation.trivialaugment import wide_space
 
@@ -25,7 +25,7 @@ BINS = 31
     ],
     ids=["randaugment", "trivialaugment", "augmix", "autoaugment"],
 )
-def test_spaces_are_torchvisions(ours: _policies.Space, reference: dict) -> None:
+def test_spaces_are_torchvisions(ours: Space, reference: dict) -> None:
     assert {theirs(name) for name in ours} == set(reference)
     level = torch.linspace(0, 1, BINS)
     for name, (low, high) in ours.items():

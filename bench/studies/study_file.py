@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.training import errors, networks
 from bench.training.errors import ConfigError
+from bench.training.metrics import METRICS
 from bench.training.settings import RunConfig, load_yaml
 from datamodules import find as find_dataset
 from recipes import RecipeError, Technique, build, find, parse, techniques
@@ -32,7 +33,7 @@ OWN = (
     *LISTS.values(),
 )
 """Settings that the study itself decides."""
-SELECT = ("val/loss", "val/accuracy")
+SELECT = tuple(f"val/{metric.name}" for metric in METRICS)
 SPACES = ("strength", "strength+lr")
 SAMPLERS = ("grid", "qmc", "random", "tpe")
 MOST = 1_000

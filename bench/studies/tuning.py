@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.studies.study_file import TUNING_SEED, Condition, Study, Tune, free_strengths, grid_of, with_strengths
+from bench.training import metrics
+from bench.training.errors import ConfigError
 from bench.training.record import Record
 from bench.training.settings import RunConfig
 from recipes import Technique
@@ -77,12 +79,18 @@ def trial_configs(study: Study, condition: Condition, candidate: Candidate) -> l
 
 
 def score(records: Sequence[Record], select: str) -> float:
-    """The mean over folds of the selection metric, as a loss: the smaller the better; infinite if any run has none."""
+    """The mean over folds of the selection metric, as a loss: the smaller the better; infinite if any run has none.
+
+    Raises:
+        ConfigError: a run was measured before the suite had that metric.
+    """
     split, metric = select.split("/")
     if any(r.status != "ok" for r in records):
         return math.inf
-    mean = float(np.mean([r.metrics[split][metric] for r in records]))
-    return -mean if metric == "accuracy" else mean
+    old = next((r.run_id for r in records if metric not in r.metrics[split]), None)
+    if old:
+        raise ConfigError(f"tune: the trial records/{old}.json has no {select}: remove it, it is then trained again")
+    return metrics.by_name(metric).cost(float(np.mean([r.metrics[split][metric] for r in records])))
 
 
 def choose(trials: Sequence[tuple[Candidate, float]]) -> Candidate | None:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import catalogue
+from bench.training.metrics import METRICS, Metric
 from bench.training.record import Record
 from datamodules import datasets
 
@@ -159,14 +160,18 @@ def _show_rows(console: Console, records: Sequence[Record]) -> None:
         states = ", ".join(f"seed {r.config['seed']} {r.status}" for r in records if r.status != "ok")
         console.print(Text(f"  {states}", style="bold red"), soft_wrap=True)
     if done:
-        accuracy = [_cell([100 * r.metrics[s]["accuracy"] for r in done if s in r.metrics], "{:.2f}") for s in SPLITS]
-        loss = [_cell([r.metrics[s]["loss"] for r in done if s in r.metrics], "{:.4f}") for s in SPLITS]
-        gaps = [
-            _cell([100 * r.gap["accuracy"] for r in done], "{:+.2f}"),
-            _cell([r.gap["loss"] for r in done], "{:+.4f}"),
-        ]
-        console.print(_row("  accuracy, %", [*accuracy, gaps[0]]), soft_wrap=True)
-        console.print(_row("  loss, nats", [*loss, gaps[1]]), soft_wrap=True)
+        for metric in METRICS:
+            if metric.name in done[0].gap:
+                console.print(_metric_row(metric, done), soft_wrap=True)
+
+
+def _metric_row(metric: Metric, done: Sequence[Record]) -> str:
+    scale, places = (100, 2) if metric.unit == "%" else (1, 4)
+    name = metric.name
+    splits = [[scale * r.metrics[s][name] for r in done if s in r.metrics] for s in SPLITS]
+    cells = [_cell(values, f"{{:.{places}f}}") for values in splits]
+    gap = _cell([scale * r.gap[name] for r in done], f"{{:+.{places}f}}")
+    return _row(f"  {metric.heading}, {metric.unit}", [*cells, gap])
 
 
 def _row(label: str, cells: Sequence[str]) -> str:
@@ -187,8 +192,7 @@ def _footnote(records: Sequence[Record]) -> str:
     mean = statistics.fmean
     split = "test" if "test" in done[0].metrics else "val"
     lines = [
-        f"{split}: ECE {mean(r.metrics[split]['ece'] for r in done):.4f}, "
-        f"Brier score {mean(r.metrics[split]['brier'] for r in done):.4f}; "
+        f"{split}: {', '.join(_other_metrics(done, split))}",
         f"weights: norm {mean(r.weights['l2_norm'] for r in done):.2f}, "
         f"{100 * mean(r.weights['zero_fraction'] for r in done):.1f} % exactly zero",
         f"{mean(r.epochs_run for r in done):.3g} epochs, lowest validation loss in epoch "
@@ -196,3 +200,14 @@ def _footnote(records: Sequence[Record]) -> str:
         f"{mean(r.images_per_second for r in done):,.0f} samples/s",
     ]
     return "\n".join(lines)
+
+
+def _other_metrics(done: Sequence[Record], split: str) -> list[str]:
+    """The metrics that have no row of their own, as `macro F1 0.9731`; older records lack some."""
+    found = []
+    for metric in METRICS:
+        values = [r.metrics[split][metric.name] for r in done if metric.name in r.metrics[split]]
+        if metric.name not in done[0].gap and len(values) == len(done):
+            mean = statistics.fmean(values)
+            found.append(f"{metric.heading} " + (f"{100 * mean:.2f} %" if metric.unit == "%" else f"{mean:.4f}"))
+    return found

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -90,7 +91,7 @@ class Classifier(LightningModule):
             x, y = self.recipe.batch(*batch) if self.recipe.batch else batch
         x, y = own_rows(x), own_rows(y)
         logits = self.net(x)
-        loss = (self.recipe.loss or metrics.soft_cross_entropy)(logits, y).mean()
+        loss = (self.recipe.loss or soft_cross_entropy)(logits, y).mean()
         if self.recipe.penalty:
             loss = loss + self.recipe.penalty(self.net, Step(x, y, logits, step / self.steps))
         return loss
@@ -121,7 +122,8 @@ class Classifier(LightningModule):
         self.trainer.callback_metrics.update({k: torch.tensor(v) for k, v in row.items()})
 
     def _epoch_row(self) -> dict[str, float]:
-        val, probe = (metrics.finish(all_sum(self.totals[name])) for name in (VAL, PROBE))
+        classes = len(self.trainer.datamodule.classes)  # type: ignore[attr-defined]
+        val, probe = (metrics.finish(all_sum(self.totals[name]), classes) for name in (VAL, PROBE))
         row: dict[str, float] = {"epoch": self.current_epoch + 1}
         row["objective"] = float(all_sum(self.objective)) / (self.batches * world())
         for name, values in ((PROBE, probe), (VAL, val), ("gap", metrics.gap(probe, val))):
@@ -168,6 +170,11 @@ class Classifier(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for k in CARRIED_OVER:
             setattr(self, k, checkpoint["run"][k])
+
+
+def soft_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """-sum_k y_k log softmax(logits)_k for logits and target probabilities of shape (N, K); returns (N,) nats."""
+    return F.cross_entropy(logits, y, reduction="none")
 
 
 def make_optimizer(net: nn.Module, config: RunConfig) -> Optimizer:

@@ -37,7 +37,7 @@ class Record:
     model: dict[str, Any]
     """name, parameters."""
     metrics: dict[str, dict[str, float]]
-    """train, val, test: loss (nats), accuracy, ece, brier; of the selected weights on the full splits."""
+    """train, val, test: every metric by name, of the selected weights on the full splits. Older records have fewer."""
     gap: dict[str, float]
     """loss and accuracy, train to val."""
     test_gap: dict[str, float]

@@ -14,6 +14,7 @@ from bench.training.environment import environment
 from bench.training.prepare import Prepared
 from bench.training.record import Record
 from bench.training.settings import RunConfig, run_id
+from bench.training.weights import weight_histogram, weight_summary
 from recipes import weights
 
 HISTORY_ROWS = 50
@@ -55,7 +56,7 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
     error = error or module.diverged or (None if module.final else "training ended without a measurement")
     status: record.Status = "diverged" if module.diverged else "failed" if error else "ok"
     ok = status == "ok"
-    metrics = {k: measure.finish(v) for k, v in module.final.items()} if ok else {}
+    metrics = {k: measure.finish(v, len(data.classes)) for k, v in module.final.items()} if ok else {}
     trained = weights(module.net)
     finite = [row for row in history if math.isfinite(row["val/loss"])]
     best_epoch = int(min(finite, key=lambda row: row["val/loss"])["epoch"]) if finite else None
@@ -83,9 +84,9 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
         seconds=round(module.seconds, 3),
         cpu_seconds=round(module.cpu_seconds, 3) if module.device.type == "cpu" else 0.0,
         images_per_second=round(images / module.training_seconds, 1) if module.training_seconds else 0.0,
-        weights=measure.weight_summary(trained) if ok else {},
-        weight_histogram=measure.weight_histogram(trained) if ok else {},
-        reliability=measure.reliability(module.final["test"]) if "test" in metrics else {},
+        weights=weight_summary(trained) if ok else {},
+        weight_histogram=weight_histogram(trained) if ok else {},
+        reliability=measure.reliability(module.final["test"], len(data.classes)) if "test" in metrics else {},
         environment=environment(prepared.config),
         wandb=wandb,
         created=_now(),

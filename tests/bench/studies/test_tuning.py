@@ -12,6 +12,8 @@ import pytest
 from bench.studies import tuning
 from bench.studies.study_file import TUNING_SEED, load_study
 from bench.studies.tuning import Candidate
+from bench.training.errors import ConfigError
+from bench.training.metrics import METRICS
 from recipes import techniques
 
 
@@ -88,14 +90,28 @@ def test_trials_never_measure_test_and_use_their_own_seed(tmp_path: Path) -> Non
 
 
 def record(status: str = "ok", **val: float) -> Any:
-    return SimpleNamespace(status=status, metrics={"val": val})
+    return SimpleNamespace(run_id="0123456789abcdef", status=status, metrics={"val": val})
 
 
 def test_score_is_the_mean_over_folds_as_a_loss() -> None:
     folds = [record(loss=1.0, accuracy=0.5), record(loss=3.0, accuracy=0.9)]
     assert tuning.score(folds, "val/loss") == 2.0
     assert tuning.score(folds, "val/accuracy") == pytest.approx(-0.7)
+    assert tuning.score([record(ece=0.25)], "val/ece") == 0.25
+    assert tuning.score([record(macro_f1=0.25)], "val/macro_f1") == -0.25
     assert tuning.score([*folds, record("diverged")], "val/loss") == math.inf
+
+
+def test_a_trial_that_was_measured_before_the_suite_had_the_metric_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"0123456789abcdef.* has no val/macro_f1"):
+        tuning.score([record(loss=1.0, accuracy=0.5)], "val/macro_f1")
+
+
+def test_any_metric_that_is_measured_on_validation_data_can_choose(tmp_path: Path) -> None:
+    for metric in METRICS:
+        assert make(tmp_path, f"{{select: val/{metric.name}}}").tune.select == f"val/{metric.name}"
+    with pytest.raises(ConfigError, match="val/balanced_accuracy"):
+        make(tmp_path, "{select: val/recall}")
 
 
 def test_choice() -> None:

@@ -20,7 +20,14 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 
 from bench import RunConfig, train
 from bench.training import record
-from bench.training.classifier import Classifier, learning_rate, make_optimizer, seed_step, step_size
+from bench.training.classifier import (
+    Classifier,
+    learning_rate,
+    make_optimizer,
+    seed_step,
+    soft_cross_entropy,
+    step_size,
+)
 from bench.training.execute import execute
 from bench.training.prepare import Prepared, prepare
 from bench.training.record import Record
@@ -368,3 +375,9 @@ def test_two_processes_give_the_single_processs_numbers(tmp_path: Path) -> None:
     for split in one.metrics:
         assert two.metrics[split] == pytest.approx(one.metrics[split], abs=5e-3)
     assert two.history[-1] == pytest.approx(one.history[-1], abs=5e-3)
+
+
+def test_soft_cross_entropy_of_one_hot_targets() -> None:
+    logits, labels = torch.randn(50, 7), torch.randint(7, (50,))
+    soft = soft_cross_entropy(logits, F.one_hot(labels, 7).float())
+    torch.testing.assert_close(soft, F.cross_entropy(logits, labels, reduction="none"))

@@ -12,9 +12,9 @@ if __package__ in (None, ""):  # run as a script: the repository's root, not ben
     gc.disable()  # the process ends soon, and hardly leaves cycles: an eighth of its time, for 10 MB
 
 from bench.reporting.index import write_index
-from bench.reporting.model import Study
-from bench.reporting.report import read_study, write_report
-from bench.reporting.wandb_table import _check_mode, log_table
+from bench.reporting.model import Report
+from bench.reporting.report import read_report, write_report
+from bench.reporting.wandb_table import check_mode, log_table
 from bench.terminal.parser import Parser, refuse
 from bench.training import wandb_mirror
 from bench.training.errors import WRONG_INPUT
@@ -35,23 +35,23 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a cell is missing and --fail_on_missing was given, 2 the input is wrong."""
     with refuse((*WRONG_INPUT, OSError)) as refused:  # OSError: a folder that cannot be written to
         flags = make_parser().parse_args(sys.argv[1:] if argv is None else argv)
-        _check_mode(flags.wandb)
-        study = read_study(flags.folder)
-        write_report(study, flags.folder)
+        check_mode(flags.wandb)
+        report = read_report(flags.folder)
+        write_report(report, flags.folder)
         if flags.folder.resolve().parent.name == "results":
             write_index(flags.folder.resolve().parent)
-        log_table(study.name, study.groups, flags.wandb, flags.project, flags.folder)
-        return _finish(study, flags.folder, flags.fail_on_missing)
+        log_table(report.name, report.groups, flags.wandb, flags.project, flags.folder)
+        return _finish(report, flags.folder, flags.fail_on_missing)
     return refused.status
 
 
-def _finish(study: Study, folder: Path, fail_on_missing: bool) -> int:
+def _finish(report: Report, folder: Path, fail_on_missing: bool) -> int:
     print(
-        f"{len(study.runs):,} records: {folder / 'report.html'}, report.md, summary.csv, runs.csv, table.tex, figures/"
+        f"{len(report.runs):,} records: {folder / 'report.html'}, report.md, summary.csv, runs.csv, table.tex, figures/"
     )
-    if study.lacking:
-        print(f"{study.lacking} cells have no finished record", file=sys.stderr)
-    return 1 if study.lacking and fail_on_missing else 0
+    if report.lacking:
+        print(f"{report.lacking} cells have no finished record", file=sys.stderr)
+    return 1 if report.lacking and fail_on_missing else 0
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ import yaml
 from rich.console import Console
 
 from bench.engines import registry
-from bench.reporting.columns import summary_cells
 from bench.reporting.comparison import summarize
+from bench.reporting.csv_files import summary_table
 from bench.reporting.runs import load_runs
 from bench.reporting.wandb_table import log_table
 from bench.studies.interrupts import Stop, StopRequested, _signals
@@ -92,7 +92,7 @@ def mirror_comparison(study: Study) -> None:
     if own.wandb == "disabled":
         return
     groups = summarize(load_runs(study.folder).runs, study.seeds)
-    digest = hashlib.sha256(repr(summary_cells(groups)).encode()).hexdigest()
+    digest = hashlib.sha256(repr(summary_table(groups)).encode()).hexdigest()
     mirrored = study.folder / "wandb" / "comparison.sha256"
     if not (mirrored.exists() and mirrored.read_text() == digest):
         log_table(study.name, groups, own.wandb, own.project, study.folder)

@@ -1,133 +1,367 @@
-"""The same table four times: CSV for programs, Markdown for GitHub, LaTeX for papers, cells for W&B."""
+"""Every column of every table, said once: `runs.csv`, `summary.csv`, Markdown, LaTeX, HTML, W&B and the glossary.
+
+To add a column, write it into COLUMNS and name it in the views where it stands. A metric of `bench/training/metrics.py`
+has its columns by itself.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Literal
 
 from bench.reporting import labels
-from bench.reporting.comparison import Group, Row
-from bench.reporting.numbers import DASH, incidents, number, p_value, plus_minus, span, times
-from bench.reporting.runs import METRICS, SPLITS, Run
-from bench.reporting.statistics import Interval
+from bench.reporting.numbers import DASH, number, p_value, span, times
+from bench.reporting.rows import HEADLINE, Comparison, Group, Row
+from bench.reporting.runs import SPLITS
+from bench.reporting.statistics import EXACT_LIMIT, Interval
+from bench.training.metrics import METRICS, Metric
 
 MARKS = {"best": "★", "tied": "≈", "": ""}
-MARK_WORDS = {"best": "highest mean test accuracy", "tied": "cannot be told from the best", "": ""}
+Better = Literal["higher", "lower", ""]
 
-RUN_SETTINGS = ("epochs", "batch_size", "lr", "optimizer", "schedule", "split_seed", "precision")
-RUN_COLUMNS = (
+
+@dataclass(frozen=True)
+class Cell:
+    """What a table shows of a value, not yet escaped."""
+
+    text: str = ""
+    notes: Sequence[str] = ()
+    """Lines in small print behind the text."""
+    below: bool = False
+    """Whether the page puts them below the text."""
+    warning: bool = False
+    """Whether they are about runs that are no part of the value."""
+    sort: float = math.nan
+    """The number by which the page sorts; what has none comes last."""
+
+    @property
+    def plain(self) -> str:
+        """In one line; a dash where there is nothing to show."""
+        return " ".join(filter(None, (self.text, *self.notes))) or DASH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One quantity of a run or of a table's row."""
+
+    name: str
+    """In CSV and W&B."""
+    value: Callable[[Any], Any]
+    """Text, a number or an `Interval` of a `Run` or a `Row`; None where it has none."""
+    heading: str = ""
+    """In tables for people."""
+    unit: str = ""
+    meaning: str = ""
+    """A sentence or two for the glossary."""
+    format: Callable[[Row], Cell] = lambda row: Cell()
+    """How tables for people show it."""
+    better: Better = ""
+    term: str = ""
+    """What the glossary calls it, if that is not the heading."""
+    interval: bool = False
+    """Whether the value is an `Interval`, whose ends have columns of their own in CSV: `NAME_low`, `NAME_high`."""
+    optional: bool = False
+    """Whether it is left out where no run or row has a value: a metric that older records lack."""
+    unit_in_cells: bool = False
+    """Whether its cells bear the unit, so that the heading need not."""
+    on_page: Callable[[Group], bool] = lambda group: True
+    """Whether it has a place in the page's table of a group."""
+
+    @property
+    def title(self) -> str:
+        """Heading and unit, unless its cells bear that."""
+        return self.heading if self.unit_in_cells else self.full_title
+
+    @property
+    def full_title(self) -> str:
+        """Heading and unit."""
+        return f"{self.heading}, {self.unit}" if self.unit else self.heading
+
+    @property
+    def names(self) -> list[str]:
+        """In CSV."""
+        return [f"{self.name}{end}" for end in ("", "_low", "_high")] if self.interval else [self.name]
+
+    def values(self, subject: Any) -> list[Any]:
+        """In CSV, one for each of `names`."""
+        value = self.value(subject)
+        if not self.interval:
+            return [value]
+        return [None] * 3 if value is None else [value.mean, value.low, value.high]
+
+    def known(self, subject: Any) -> bool:
+        """Whether a run or row has a value."""
+        value = self.value(subject)
+        return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def _attribute(name: str) -> Column:
+    return Column(name=name, value=attrgetter(name))
+
+
+def _setting(name: str) -> Column:
+    return Column(name=name, value=lambda run: run.config.get(name))
+
+
+def _number(name: str, group: str) -> Column:
+    """A number that a record holds outside of its metrics, by its full name."""
+    return Column(name=f"{group}/{name}", value=lambda run: getattr(run, group).get(name))
+
+
+def _count(name: str) -> Column:
+    """How many seeds of a row came to that end."""
+    return Column(name=name, value=lambda row: len(getattr(row, name)))
+
+
+def _metric_of_run(split: str, metric: Metric) -> Column:
+    return Column(
+        name=f"{split}/{metric.name}",
+        value=lambda run: run.metrics.get(split, {}).get(metric.name),
+        optional=True,
+    )
+
+
+def _metric_of_row(metric: Metric) -> Column:
+    """The mean over seeds, on the test split."""
+    scale, digits = (100, 2) if metric.unit == "%" else (1, 4)
+
+    def value(row: Row) -> float:
+        return row.measured("test", metric.name, scale).mean
+
+    where = "" if metric.title else " on the test split"
+    return Column(
+        name=metric.name,
+        heading=metric.title or f"test {metric.heading}",
+        term=metric.heading,
+        unit=metric.unit,
+        meaning=f"{metric.meaning.rstrip('.')}{where}; {metric.better} is better.",
+        value=value,
+        format=lambda row: Cell(number(value(row), digits), sort=value(row)),
+        better=metric.better,
+        optional=True,
+    )
+
+
+def _mean(
+    name: str,
+    heading: str,
+    unit: str,
+    value: Callable[[Row], Interval],
+    better: Better,
+    *,
+    meaning: str = "",
+    signed: bool = False,
+) -> Column:
+    """A mean over seeds with its interval."""
+
+    def cell(row: Row) -> Cell:
+        found = value(row)
+        half = (f"± {number(found.half)}",) if math.isfinite(found.low) else ()
+        return Cell(number(found.mean, signed=signed), half, sort=found.mean)
+
+    return Column(
+        name=name, heading=heading, unit=unit, meaning=meaning, value=value, format=cell, better=better, interval=True
+    )
+
+
+def _compared(name: str, pick: Callable[[Comparison], Any], **settings: Any) -> Column:
+    """A quantity of a row's comparison with the baseline."""
+    return Column(
+        name=name,
+        value=lambda row: pick(row.comparison) if row.comparison else None,
+        on_page=lambda group: group.comparisons > 0,
+        **settings,
+    )
+
+
+def _recipe_cell(row: Row) -> Cell:
+    return Cell(f"{MARKS[row.mark]} {labels.names(row.recipe)}".strip())
+
+
+def _seeds_cell(row: Row) -> Cell:
+    notes = (f"({row.incidents})",) if row.incidents else ()
+    return Cell(f"{row.n}", notes, below=True, warning=True, sort=row.n)
+
+
+def _difference_cell(row: Row) -> Cell:
+    if row.comparison is None:
+        return Cell("", ("baseline" if row.is_baseline else DASH,))
+    found = row.comparison.difference
+    return Cell(number(found.mean, signed=True), tuple(filter(None, (span(found),))), below=True, sort=found.mean)
+
+
+def _improvement_cell(row: Row) -> Cell:
+    c = row.comparison
+    return Cell(number(c.improvement), sort=c.improvement) if c else Cell()
+
+
+def _p_cell(row: Row) -> Cell:
+    c = row.comparison
+    if c is None:
+        return Cell()
+    if not c.decidable:
+        return Cell("", ("cannot be decided", f"at n={len(c.differences)}"))
+    return Cell(p_value(c.p_adjusted), sort=c.p_adjusted)
+
+
+def _cost_cell(row: Row) -> Cell:
+    if row.comparison:
+        return Cell(times(row.comparison.cost), sort=row.comparison.cost)
+    return Cell("1", sort=1.0) if row.is_baseline else Cell()
+
+
+COLUMNS: Sequence[Column] = (
+    # What runs and rows are.
+    *map(_attribute, ("dataset", "model", "train_size", "lr", "fingerprint", "suite")),
+    Column(
+        name="recipe",
+        value=attrgetter("recipe"),
+        heading="recipe",
+        meaning="What was added to the baseline. ★ has the highest mean test accuracy, ≈ cannot be told from it.",
+        format=_recipe_cell,
+    ),
+    # Of a run.
+    *map(_attribute, ("seed", "run_id", "status", "parameters", "epochs_run", "best_epoch")),
+    *map(_setting, ("epochs", "batch_size", "optimizer", "schedule", "split_seed", "precision")),
+    *(_metric_of_run(split, metric) for split in SPLITS for metric in METRICS),
+    *(_number(name, group) for group in ("gap", "test_gap") for name in ("loss", "accuracy")),
+    *(_number(name, "weights") for name in ("l2_norm", "zero_fraction")),
+    # Of a row: percent and percentage points of accuracy.
+    Column(
+        name="strength",
+        value=attrgetter("note"),
+        heading="strength",
+        meaning="The recipe's strength, what else is not its default, and the learning rate if it is not the "
+        "baseline's; tuned ones were chosen on validation data.",
+        format=lambda row: Cell(row.note),
+    ),
+    _attribute("mark"),
+    Column(
+        name="n",
+        value=attrgetter("n"),
+        heading="n",
+        meaning="Paired seeds that ended well; diverged, failed and missing ones are counted beside it.",
+        format=_seeds_cell,
+    ),
+    *map(_count, ("diverged", "failed", "missing")),
+    _mean(
+        "test",
+        "test accuracy",
+        "%",
+        attrgetter("test"),
+        "higher",
+        meaning="Percent of test samples classified rightly: mean and 95 % t interval over seeds.",
+    ),
+    _mean("val", "validation accuracy", "%", lambda row: row.accuracy("val"), "higher"),
+    _mean("train", "train accuracy", "%", lambda row: row.accuracy("train"), "higher"),
+    _mean(
+        "gap",
+        "gap",
+        "points",
+        attrgetter("gap"),
+        "lower",
+        meaning="Train accuracy minus validation accuracy, in points: what regularization is meant to shrink.",
+        signed=True,
+    ),
+    _compared(
+        "difference",
+        attrgetter("difference"),
+        heading="difference to baseline",
+        unit="points",
+        meaning="Test accuracy minus that of the baseline of the same seed, in percentage points, with its interval.",
+        format=_difference_cell,
+        better="higher",
+        term="difference",
+        interval=True,
+    ),
+    _compared(
+        "improvement",
+        attrgetter("improvement"),
+        heading="P(better)",
+        meaning="Probability of improvement: share of seeds in which the recipe beats the baseline, ties counting half.",
+        format=_improvement_cell,
+        better="higher",
+    ),
+    _compared("p", attrgetter("p")),
+    _compared(
+        "p_adjusted",
+        attrgetter("p_adjusted"),
+        heading="p (Holm)",
+        meaning=f"Sign-flip test of the paired differences, exact up to {EXACT_LIMIT} pairs, corrected for the number "
+        "of recipes.",
+        format=_p_cell,
+        better="lower",
+    ),
+    _compared("decidable", lambda c: int(c.decidable)),
+    _compared("detectable", attrgetter("detectable")),
+    _compared("gap_change", attrgetter("gap"), interval=True),
+    Column(name="gap_loss", value=lambda row: row.gap_loss.mean),
+    *(_metric_of_row(metric) for metric in METRICS if metric.name != HEADLINE),
+    _compared(
+        "cost",
+        attrgetter("cost"),
+        heading="time",
+        unit="× baseline",
+        unit_in_cells=True,
+        meaning="Training time relative to the baseline's, median over paired seeds; each table says whether it is the "
+        "processor's time, of the seeds for which that was measured, or wall time, as on a GPU.",
+        format=_cost_cell,
+        better="lower",
+    ),
+    Column(
+        name="zeros",
+        value=lambda row: row.zeros.mean,
+        heading="zeros",
+        unit="%",
+        meaning="Percent of weights that are exactly zero.",
+        format=lambda row: Cell(number(row.zeros.mean, 1), sort=row.zeros.mean),
+        on_page=lambda group: any(row.is_sparse for row in group.rows),
+    ),
+)
+BY_NAME = {column.name: column for column in COLUMNS}
+
+# Which columns stand where, in order.
+OTHER_METRICS = tuple(metric.name for metric in METRICS if metric.name != HEADLINE)
+RUNS = (
     *("dataset", "model", "train_size", "recipe", "seed", "run_id", "status", "fingerprint", "suite", "parameters"),
-    *RUN_SETTINGS,
-    *("epochs_run", "best_epoch"),
-    *(f"{split}/{metric}" for split in SPLITS for metric in METRICS),
+    *("epochs", "batch_size", "lr", "optimizer", "schedule", "split_seed", "precision", "epochs_run", "best_epoch"),
+    *(f"{split}/{metric.name}" for split in SPLITS for metric in METRICS),
     *("gap/loss", "gap/accuracy", "test_gap/loss", "test_gap/accuracy", "weights/l2_norm", "weights/zero_fraction"),
 )
-
-
-def runs_csv(runs: Sequence[Run]) -> str:
-    """One line a final run, without times, dates and devices: equal experiments give equal bytes."""
-    final = [run for run in runs if run.final]
-    final.sort(key=lambda r: (r.dataset, r.model, _train_size(r), r.recipe, r.seed, r.run_id))
-    return _csv(RUN_COLUMNS, [_run_cells(run) for run in final])
-
-
-def _train_size(run: Run) -> int:
-    return int(run.config.get("train_size") or 0)
-
-
-def _run_cells(run: Run) -> list[Any]:
-    groups = {**run.metrics, "gap": run.gap, "test_gap": run.test_gap, "weights": run.weights}
-    flat = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
-    known: dict[str, Any] = {
-        **{k: getattr(run, k) for k in RUN_COLUMNS if hasattr(run, k)},
-        **{k: run.config.get(k) for k in (*RUN_SETTINGS, "train_size")},
-        **flat,
-    }
-    return [known.get(column) for column in RUN_COLUMNS]
-
-
-SUMMARY_COLUMNS = (
+"""`runs.csv`."""
+SUMMARY = (
     *("dataset", "model", "train_size", "recipe", "lr", "fingerprint", "suite", "mark", "n", "diverged", "failed"),
-    "missing",
-    *(f"{name}{end}" for name in ("test", "val", "train", "gap") for end in ("", "_low", "_high")),
-    *("difference", "difference_low", "difference_high", "improvement", "p", "p_holm", "decidable", "detectable"),
-    *("gap_change", "gap_change_low", "gap_change_high", "gap_loss", "loss", "ece", "brier", "cost", "zeros"),
+    *("missing", "test", "val", "train", "gap", "difference", "improvement", "p", "p_adjusted", "decidable"),
+    *("detectable", "gap_change", "gap_loss", *OTHER_METRICS, "cost", "zeros"),
 )
-"""Accuracies, gaps and differences are in percent and percentage points."""
-
-
-def summary_csv(groups: Sequence[Group]) -> str:
-    """One line a row of the tables."""
-    return _csv(SUMMARY_COLUMNS, summary_cells(groups))
-
-
-def summary_cells(groups: Sequence[Group]) -> list[list[Any]]:
-    return [_summary_cells(group, row) for group in groups for row in group.rows]
-
-
-def _summary_cells(group: Group, row: Row) -> list[Any]:
-    s, c = group.setting, row.comparison
-    who = [s.dataset, s.model, s.train_size or None, row.recipe, row.lr, s.fingerprint, s.suite, row.mark]
-    counts = [row.n, len(row.diverged), len(row.failed), len(row.missing)]
-    intervals = [*(row.accuracy[split] for split in ("test", "val", "train")), row.gap]
-    compared: list[Any] = [None] * 11
-    if c:
-        p = [c.improvement, c.p, c.p_adjusted, int(c.decidable), c.detectable]
-        compared = [*_ends(c.difference), *p, *_ends(c.gap)]
-    plain = [row.gap_loss.mean, row.loss.mean, row.ece.mean, row.brier.mean, c.cost if c else None, row.zeros.mean]
-    return [*who, *counts, *(end for i in intervals for end in _ends(i)), *compared, *plain]
-
-
-def _ends(interval: Interval) -> list[float]:
-    return [interval.mean, interval.low, interval.high]
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_csv_cell(value) for value in row] for row in rows)
-    return text.getvalue()
-
-
-def _csv_cell(value: Any) -> str:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    text = str(value).encode("utf-8", "replace").decode()  # JSON can hold halves of characters, UTF-8 cannot
-    # A spreadsheet would run a text that begins like a formula.
-    return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-HEADINGS = (
-    *("recipe", "strength", "n", "test accuracy, %", "difference to baseline, points", "P(better)", "p (Holm)"),
-    *("gap, points", "time", "validation accuracy, %", "train accuracy, %", "test loss, nats", "ECE", "Brier"),
-    "zeros, %",
+"""`summary.csv` and W&B."""
+TABLE = (
+    *("recipe", "strength", "n", "test", "difference", "improvement", "p_adjusted", "gap", "cost", "val", "train"),
+    *(*OTHER_METRICS, "zeros"),
+)
+"""Markdown."""
+PAPER = ("recipe", "strength", "n", "test", "difference", "p_adjusted", "gap", "cost")
+"""LaTeX: what fits the width of a page."""
+PAGE = (
+    *("test", "difference", "p_adjusted", "improvement", "gap", "cost", "val", "train", *OTHER_METRICS, "zeros", "n"),
+)
+"""HTML, behind the recipe and its strength."""
+GLOSSARY = (
+    *("recipe", "strength", "n", "test", "difference", "improvement", "p_adjusted", "gap", *OTHER_METRICS, "cost"),
+    "zeros",
 )
 
 
-def cells(row: Row) -> list[str]:
-    """The row of the Markdown and LaTeX tables, not yet escaped."""
-    c = row.comparison
-    difference = f"{number(c.difference.mean, signed=True)} {span(c.difference)}".strip() if c else DASH
-    return [
-        f"{MARKS[row.mark]} {labels.names(row.recipe)}".strip(),
-        row.note or DASH,
-        f"{row.n}" + (f" ({incidents(row)})" if incidents(row) else ""),
-        plus_minus(row.test),
-        "baseline" if row.is_baseline else difference,
-        number(c.improvement) if c else DASH,
-        p_value(c),
-        plus_minus(row.gap, signed=True),
-        times(c.cost) if c else ("1" if row.is_baseline else DASH),
-        plus_minus(row.accuracy["val"]),
-        plus_minus(row.accuracy["train"]),
-        number(row.loss.mean, 4),
-        number(row.ece.mean, 4),
-        number(row.brier.mean, 4),
-        number(row.zeros.mean, 1),
-    ]
+def of(view: Iterable[str], subjects: Sequence[Any]) -> list[Column]:
+    """The columns of a view, without those of metrics that these runs or rows, being older, all lack."""
+    columns, measured = [BY_NAME[name] for name in view], [subject for subject in subjects if subject.ok]
+    return [c for c in columns if not c.optional or not measured or any(map(c.known, measured))]
+
+
+def glossary(groups: Sequence[Group]) -> list[tuple[str, str]]:
+    """What the columns of the tables mean."""
+    rows = [row for group in groups for row in group.rows]
+    return [(column.term or column.heading, column.meaning) for column in of(GLOSSARY, rows)]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
 import numpy as np
 
 from bench.reporting import labels
-from bench.reporting.runs import METRICS, SPLITS, Run
+from bench.reporting.rows import HEADLINE, Comparison, Group, Overall, Row, Setting, interval_of, measured
+from bench.reporting.runs import Run
 from bench.reporting.statistics import (
     ALPHA,
     Array,
@@ -31,162 +30,6 @@ from bench.studies.study_file import Condition
 
 ENOUGH_DATASETS = 4
 """Fewer are not averaged over."""
-NOTHING = Interval(math.nan, math.nan, math.nan, 0)
-
-
-@dataclass(frozen=True, order=True)
-class Setting:
-    """What all runs of one table share."""
-
-    dataset: str
-    model: str
-    train_size: int
-    """0: the whole training split."""
-    fingerprint: str
-    suite: str
-    budget: str
-    """Every other setting, as JSON."""
-
-    @property
-    def place(self) -> tuple[str, str, int]:
-        return self.dataset, self.model, self.train_size
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A row against the baseline over the seeds that both have; in percentage points of test accuracy."""
-
-    difference: Interval
-    differences: Array
-    improvement: float
-    p: float
-    p_adjusted: float
-    detectable: float
-    cost: float
-    """Median ratio of the two runs' processor times, or of their wall times on a GPU."""
-    gap: Interval
-    """Change of the accuracy gap, in points: negative is a smaller gap."""
-    floor: float
-    """The smallest adjusted p that this many seeds and recipes allow."""
-
-    @property
-    def decidable(self) -> bool:
-        """Whether this many seeds and recipes leave room for a significant result."""
-        return min(self.p_adjusted, self.floor) <= ALPHA
-
-    @property
-    def significant(self) -> bool:
-        return self.p_adjusted <= ALPHA
-
-
-@dataclass
-class Row:
-    """One recipe in one setting."""
-
-    recipe: str
-    lr: float
-    """NaN where no run tells it."""
-    lr_shown: bool
-    """Whether the learning rate is not the baseline's, or one of several."""
-    runs: list[Run]
-    """Those that ended well, by seed."""
-    diverged: list[int]
-    failed: list[int]
-    missing: list[int]
-    doubled: list[int]
-    """Seeds. Of several records of one seed, whose settings do not tell them apart, the first by id counts."""
-    accuracy: dict[str, Interval] = field(default_factory=dict)
-    """Of train, val and test, in percent."""
-    loss: Interval = NOTHING
-    ece: Interval = NOTHING
-    brier: Interval = NOTHING
-    gap: Interval = NOTHING
-    """Train to validation accuracy, in points."""
-    gap_loss: Interval = NOTHING
-    zeros: Interval = NOTHING
-    """Percent of weights that are exactly zero."""
-    comparison: Comparison | None = None
-    mark: str = ""
-    """`best`, or `tied` where the best cannot be told from it."""
-
-    @property
-    def n(self) -> int:
-        return len(self.runs)
-
-    @property
-    def is_baseline(self) -> bool:
-        return self.recipe == labels.BASELINE
-
-    @property
-    def test(self) -> Interval:
-        return self.accuracy["test"]
-
-    @property
-    def family(self) -> str:
-        return labels.family(self.recipe)
-
-    def label(self, limit: int = 34) -> str:
-        """The recipe in `limit` characters, and its learning rate if that is not the baseline's."""
-        return labels.short(self.recipe, limit) + (f" lr={self.lr:g}" if self.lr_shown else "")
-
-    @property
-    def note(self) -> str:
-        """What the recipe's name does not say: its strengths, and its learning rate if that is not the baseline's."""
-        return "; ".join(filter(None, [labels.strengths(self.recipe), f"lr={self.lr:g}" if self.lr_shown else ""]))
-
-
-@dataclass
-class Group:
-    """One table: every recipe of one setting."""
-
-    setting: Setting
-    rows: list[Row]
-    """Best first; rows without a finished run last."""
-    seeds: list[int]
-    """Those that every row should have."""
-    stem: str = ""
-    """Its part of the names of figures."""
-    split_from: int = 1
-    """How many settings share this dataset, network and train size: above 1 the report says why they stand apart."""
-    part: int = 1
-    """Which of them this is."""
-
-    @property
-    def baselines(self) -> list[Row]:
-        return [row for row in self.rows if row.is_baseline and row.n]
-
-    @property
-    def best(self) -> Row | None:
-        """The row of the highest mean test accuracy; of several, the one with the lowest validation loss."""
-        return next((row for row in self.rows if row.mark == "best"), None)
-
-    @property
-    def by_cpu(self) -> bool:
-        """Whether times are of the processor, which hardly depend on what else a machine does; else wall time."""
-        return by_cpu(self.rows)
-
-    @property
-    def samples(self) -> dict[str, int]:
-        return next((run.sizes for row in self.rows for run in row.runs), {})
-
-    @property
-    def budget(self) -> dict[str, Any]:
-        return dict(json.loads(self.setting.budget))
-
-    @property
-    def comparisons(self) -> int:
-        return sum(1 for row in self.rows if row.comparison)
-
-
-@dataclass(frozen=True)
-class Overall:
-    """A recipe over several datasets: interquartile mean of its paired differences."""
-
-    model: str
-    train_size: int
-    names: str
-    interval: Interval
-    datasets: int
 
 
 def setting_of(run: Run) -> Setting:
@@ -201,7 +44,7 @@ def setting_of(run: Run) -> Setting:
 
 
 def condition_of(run: Run) -> Condition:
-    """A run's condition, in the words of a study file."""
+    """A run's condition, as a study file writes it."""
     return Condition(str(run.config.get("dataset")), str(run.config.get("model")), run.train_size, run.recipe)
 
 
@@ -245,16 +88,21 @@ def _group(setting: Setting, runs: list[Run], seeds: Sequence[int], absent: Sequ
         parts[run.recipe, run.lr].append(run)
     place = condition_of(runs[0]).place
     parts |= {(c.recipe, math.nan): [] for c in absent if c.place == place}
-    rates: dict[str, set[float]] = defaultdict(set)
-    for recipe, lr in parts:
-        rates[recipe] |= {lr} if math.isfinite(lr) else set()
-    usual = rates.get(labels.BASELINE)
-    shown = {recipe for recipe, own in rates.items() if len(own) > 1 or (usual and own and own != usual)}
-    rows = [_row(recipe, lr, recipe in shown, found, wanted) for (recipe, lr), found in sorted(parts.items())]
-    _compare(rows)
+    shown = _with_rate_shown(parts)
+    rows = [_row(setting, recipe, lr, recipe in shown, found, wanted) for (recipe, lr), found in sorted(parts.items())]
+    by_cpu = _compare(rows)
     _mark(rows)
     rows.sort(key=_rank)
-    return Group(setting, rows, wanted)
+    return Group(setting, rows, wanted, by_cpu)
+
+
+def _with_rate_shown(named: Iterable[tuple[str, float]]) -> set[str]:
+    """The recipes whose learning rate is not the baseline's, or one of several."""
+    rates: dict[str, set[float]] = defaultdict(set)
+    for recipe, lr in named:
+        rates[recipe] |= {lr} if math.isfinite(lr) else set()
+    usual = rates.get(labels.BASELINE)
+    return {recipe for recipe, own in rates.items() if len(own) > 1 or (usual and own and own != usual)}
 
 
 def _rank(row: Row) -> tuple[Any, ...]:
@@ -269,41 +117,25 @@ def _rounded(mean: float) -> float:
     return round(mean, 9)
 
 
-def _row(recipe: str, lr: float, lr_shown: bool, runs: list[Run], seeds: list[int]) -> Row:
+def _row(setting: Setting, recipe: str, lr: float, lr_shown: bool, runs: list[Run], seeds: list[int]) -> Row:
     runs = sorted(runs, key=lambda run: (run.seed, run.run_id))
     unique = {run.seed: run for run in reversed(runs)}
-    ok = [run for run in sorted(unique.values(), key=lambda run: run.seed) if run.ok]
-    row = Row(
+    return Row(
+        setting=setting,
         recipe=recipe,
         lr=lr,
         lr_shown=lr_shown,
-        runs=ok,
+        runs=[run for run in sorted(unique.values(), key=lambda run: run.seed) if run.ok],
         diverged=[run.seed for run in runs if run.status == "diverged"],
         failed=[run.seed for run in runs if run.status not in ("ok", "diverged")],
         missing=sorted(set(seeds) - {run.seed for run in runs}),
         doubled=sorted({run.seed for run in runs if run is not unique[run.seed]}),
-        accuracy={split: _interval([100 * _metric(run, split, "accuracy") for run in ok]) for split in SPLITS},
-        gap=_interval([100 * run.gap.get("accuracy", math.nan) for run in ok]),
-        gap_loss=_interval([run.gap.get("loss", math.nan) for run in ok]),
-        zeros=_interval([100 * run.weights.get("zero_fraction", math.nan) for run in ok]),
     )
-    row.loss, row.ece, row.brier = (
-        _interval([_metric(run, "test", name) for run in ok]) for name in METRICS if name != "accuracy"
-    )
-    return row
-
-
-def _metric(run: Run, split: str, name: str) -> float:
-    return run.metrics.get(split, {}).get(name, math.nan)
-
-
-def _interval(values: list[float]) -> Interval:
-    return t_interval([v for v in values if math.isfinite(v)])
 
 
 def accuracies(row: Row) -> dict[int, float]:
     """Percent by seed."""
-    found = {run.seed: 100 * _metric(run, "test", "accuracy") for run in row.runs}
+    found = {run.seed: 100 * measured(run, "test", HEADLINE) for run in row.runs}
     return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
 
@@ -321,7 +153,7 @@ def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
 
 
 def _validation_loss(row: Row) -> float:
-    return fmean(_metric(run, "val", "loss") for run in row.runs)
+    return fmean(measured(run, "val", "loss") for run in row.runs)
 
 
 def _with_baseline(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
@@ -329,11 +161,11 @@ def _with_baseline(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     return [(row, base) for row, base in pairs if base]
 
 
-def _compare(rows: list[Row]) -> None:
-    """Give every row its comparison with the baseline."""
+def _compare(rows: list[Row]) -> bool:
+    """Give every row its comparison with the baseline; returns whether costs are of CPU time."""
     compared = [(row, base, paired(row, base)) for row, base in _with_baseline(rows)]
     compared = [(row, base, d) for row, base, d in compared if len(d)]
-    processor = by_cpu(rows)
+    by_cpu = _have_cpu_time(rows)
     raw = [sign_flip(d) for _, _, d in compared]
     floors = holm([smallest_p(len(d)) for _, _, d in compared])
     for (row, base, d), p, adjusted, floor in zip(compared, raw, holm(raw), floors, strict=True):
@@ -344,10 +176,11 @@ def _compare(rows: list[Row]) -> None:
             p=p,
             p_adjusted=adjusted,
             detectable=detectable(d),
-            cost=_cost(row, base, processor),
+            cost=_cost(row, base, by_cpu),
             gap=_gap_change(row, base),
             floor=floor,
         )
+    return by_cpu
 
 
 def _by_seed(row: Row, base: Row) -> list[tuple[Run, Run]]:
@@ -355,26 +188,26 @@ def _by_seed(row: Row, base: Row) -> list[tuple[Run, Run]]:
     return [(run, others[run.seed]) for run in row.runs if run.seed in others]
 
 
-def by_cpu(rows: Sequence[Row]) -> bool:
-    """Whether processor time was measured for some pair of every row, which is then what all costs are taken from."""
-    return all(_times(row, base) for row, base in _with_baseline(rows) if _by_seed(row, base))
+def _have_cpu_time(rows: Sequence[Row]) -> bool:
+    """Whether CPU time was measured for some pair of every row: then all costs are taken from it."""
+    return all(_cpu_times(row, base) for row, base in _with_baseline(rows) if _by_seed(row, base))
 
 
-def _cost(row: Row, base: Row, processor: bool) -> float:
-    pairs = _times(row, base) if processor else [(a.seconds, b.seconds) for a, b in _by_seed(row, base)]
+def _cost(row: Row, base: Row, by_cpu: bool) -> float:
+    pairs = _cpu_times(row, base) if by_cpu else [(a.seconds, b.seconds) for a, b in _by_seed(row, base)]
     ratios = [a / b for a, b in pairs if a > 0 and b > 0]
     return median(ratios) if ratios else math.nan
 
 
-def _times(row: Row, base: Row) -> list[tuple[float, float]]:
-    """Processor time of both, for each seed in which it was measured."""
+def _cpu_times(row: Row, base: Row) -> list[tuple[float, float]]:
+    """CPU time of both, for each seed in which it was measured."""
     pairs = [(a.cpu_seconds, b.cpu_seconds) for a, b in _by_seed(row, base)]
     return [(a, b) for a, b in pairs if a > 0 and b > 0]
 
 
 def _gap_change(row: Row, base: Row) -> Interval:
     changes = [a.gap.get("accuracy", math.nan) - b.gap.get("accuracy", math.nan) for a, b in _by_seed(row, base)]
-    return _interval([100 * change for change in changes])
+    return interval_of(100 * change for change in changes)
 
 
 def _mark(rows: list[Row]) -> None:
@@ -409,11 +242,3 @@ def overall(groups: Sequence[Group]) -> list[Overall]:
         if len(strata) >= ENOUGH_DATASETS
     ]
     return sorted(found, key=lambda o: (o.model, o.train_size, -o.interval.mean, o.names))
-
-
-def title(group: Group) -> str:
-    """`digits, mlp, 1,150 training samples`."""
-    count = group.samples.get("train") or group.setting.train_size
-    where = f"{labels.visible(group.setting.dataset, 40)}, {labels.visible(group.setting.model, 40)}"
-    part = f", setting {group.part} of {group.split_from}" if group.split_from > 1 else ""
-    return where + (f", {count:,} training samples" if count else "") + part

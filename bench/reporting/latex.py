@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.reporting import labels
-from bench.reporting.columns import HEADINGS, cells
-from bench.reporting.comparison import Group, title
+from bench.reporting.columns import PAPER, of
 from bench.reporting.numbers import DASH, MINUS
+from bench.reporting.rows import Group
 
 LATEX = {
     **{c: f"\\{c}" for c in "{}$&#_%"},
@@ -44,10 +44,6 @@ def _latex_character(c: str) -> str:
     return LATEX.get(c) or (c if c.isascii() else latex(f"[U+{ord(c):04X}]"))
 
 
-LATEX_COLUMNS = [i for i, heading in enumerate(HEADINGS[:9]) if heading != "P(better)"]
-"""What fits the width of a page; the rest is in the other files."""
-
-
 def latex_tables(groups: Sequence[Group]) -> str:
     """A booktabs table for each setting, to be \\input by a paper; needs booktabs, textcomp and graphicx."""
     intro = "% \\usepackage[T1]{fontenc}\\usepackage{booktabs,textcomp,graphicx}\n"
@@ -55,27 +51,28 @@ def latex_tables(groups: Sequence[Group]) -> str:
 
 
 def _latex_table(group: Group, index: int) -> str:
-    def line(texts: Sequence[str]) -> str:
-        return " & ".join(latex(texts[i]) for i in LATEX_COLUMNS) + r" \\"
-
+    columns = of(PAPER, group.rows)
     caption = (
-        f"{latex(title(group))}. Mean and 95\\,\\% $t$ interval over paired seeds; $\\star$ best, $\\approx$ cannot be "
+        f"{latex(group.title)}. Mean and 95\\,\\% $t$ interval over paired seeds; $\\star$ best, $\\approx$ cannot be "
         "told from it; $p$ of the exact sign-flip test with Holm's correction."
     )
-    columns = "ll" + "r" * (len(LATEX_COLUMNS) - 2)
     return "\n".join(
         [
             r"\begin{table}",
             rf"\caption{{{caption}}}\label{{tab:regularization-{index}}}",
             r"\centering\resizebox{\linewidth}{!}{%",
-            rf"\begin{{tabular}}{{{columns}}}",
+            rf"\begin{{tabular}}{{ll{'r' * (len(columns) - 2)}}}",
             r"\toprule",
-            line(HEADINGS),
+            _line([column.title for column in columns]),
             r"\midrule",
-            *(line(cells(row)) for row in group.rows),
+            *(_line([column.format(row).plain for column in columns]) for row in group.rows),
             r"\bottomrule",
             r"\end{tabular}}",
             r"\end{table}",
             "",
         ]
     )
+
+
+def _line(texts: Sequence[str]) -> str:
+    return " & ".join(map(latex, texts)) + r" \\"

@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from bench.reporting import columns, labels, sentences
-from bench.reporting.comparison import Group, Overall, title
+from bench.reporting import columns, labels, protocol, reproduce, sentences
 from bench.reporting.figures.figure import Figure
-from bench.reporting.model import Study
+from bench.reporting.model import Report
 from bench.reporting.numbers import number, span
+from bench.reporting.rows import Group, Overall
 
 
-def markdown_report(study: Study) -> str:
+def markdown_report(report: Report, figures: Sequence[Figure]) -> str:
     """The report as GitHub shows it."""
-    parts = [f"# Regularization report: {markdown(study.name)}\n", "[The same, interactive](report.html).\n"]
-    parts += [f"> {markdown_sentence(notice)}\n" for notice in study.notices]
-    for group, drawn in zip(study.groups, study.group_figures, strict=True):
-        parts += _markdown_group(group, drawn, study.tuning)
-    parts += _markdown_overall(study.overall)
-    if study.groups:
-        parts += ["## Across tables\n", *map(_markdown_figure, study.study_figures), *_markdown_reading(study)]
-    parts += ["## Reproduce\n", "```sh", *sentences.command(study.name, study.is_study, study.groups), "```\n"]
-    parts.append(markdown_table(("what", "value"), sentences.provenance(study.runs)))
+    parts = [f"# Regularization report: {markdown(report.name)}\n", "[The same, interactive](report.html).\n"]
+    parts += [f"> {markdown_sentence(notice)}\n" for notice in report.notices]
+    for group in report.groups:
+        parts += _group(report, group, [figure for figure in figures if figure.table == group.stem])
+    parts += _overall(report.overall)
+    if report.groups:
+        parts += ["## Across tables\n", *map(_figure, (f for f in figures if not f.table)), *_reading(report)]
+    parts += ["## Reproduce\n", "```sh", *reproduce.commands(report), "```\n"]
+    parts.append(markdown_table(("what", "value"), reproduce.provenance(report.runs)))
     return "\n".join(parts)
 
 
-def _markdown_group(group: Group, drawn: Sequence[Figure], tuning: Mapping[str, Any]) -> list[str]:
-    rows = [columns.cells(row) for row in group.rows]
+def _group(report: Report, group: Group, figures: Sequence[Figure]) -> list[str]:
+    shown = columns.of(columns.TABLE, group.rows)
+    rows = [[column.format(row).plain for column in shown] for row in group.rows]
     return [
-        f"## {markdown(title(group))}\n",
+        f"## {markdown(group.title)}\n",
         *(f"{markdown_sentence(s)}" for s in sentences.verdict(group)),
         "",
         *(f"> {markdown_sentence(notice)}\n" for notice in sentences.notices(group)),
-        markdown_table(columns.HEADINGS, rows),
+        markdown_table([column.title for column in shown], rows),
         f"{markdown_sentence(sentences.budget(group))}. ± is the half-width of the 95 % t interval over seeds; "
         "★ highest mean test accuracy, ≈ cannot be told from it.\n",
-        *(f"{markdown_sentence(s)}\n" for s in sentences.choices(group, tuning)),
-        *map(_markdown_figure, drawn),
+        *(f"{markdown_sentence(s)}\n" for s in sentences.choices(group, report.tuning)),
+        *map(_figure, figures),
     ]
 
 
@@ -47,18 +47,18 @@ def markdown_sentence(sentence: str) -> str:
     return re.sub(r"^([-+=]|\d+(?=[.)]))", lambda m: f"&#{ord(m[0][0])};{m[0][1:]}", markdown(sentence, 1200))
 
 
-def _markdown_figure(figure: Figure) -> str:
+def _figure(figure: Figure) -> str:
     image = f"![{markdown(figure.heading)}](figures/{figure.stem}.svg)\n\n" if figure.panels else ""
-    return f"### {markdown(figure.heading)}\n\n{image}{markdown_sentence(figure.caption)}\n{_markdown_data(figure)}"
+    return f"### {markdown(figure.heading)}\n\n{image}{markdown_sentence(figure.caption)}\n{_numbers(figure)}"
 
 
-def _markdown_data(figure: Figure) -> str:
+def _numbers(figure: Figure) -> str:
     headings, rows = figure.data
     table = markdown_table(headings, rows) if rows else ""
     return f"\n<details><summary>The numbers</summary>\n\n{table}\n</details>\n" if table else ""
 
 
-def _markdown_overall(rows: Sequence[Overall]) -> list[str]:
+def _overall(rows: Sequence[Overall]) -> list[str]:
     if not rows:
         return []
     headings = ("recipe", "network", "train size", "difference, points", "datasets")
@@ -76,20 +76,17 @@ def _markdown_overall(rows: Sequence[Overall]) -> list[str]:
     return ["## Over datasets\n", intro, markdown_table(headings, cells)]
 
 
-def _markdown_reading(study: Study) -> list[str]:
-    used = [(name, f"{summary} {paper}".strip()) for name, summary, paper in sentences.techniques_used(study.groups)]
+def _reading(report: Report) -> list[str]:
+    used = [(name, f"{summary} {paper}".strip()) for name, summary, paper in protocol.techniques_used(report.groups)]
     return [
         "## The techniques\n",
         *(f"- {code(name)}: {markdown_sentence(what)}" for name, what in used),
         "\n## The columns\n",
-        *(f"- **{markdown(name)}**: {markdown_sentence(what)}" for name, what in sentences.COLUMNS),
+        *(f"- **{markdown(name)}**: {markdown_sentence(what)}" for name, what in columns.glossary(report.groups)),
         "\n## Protocol\n",
-        *(
-            f"{i}. {markdown_sentence(line)}"
-            for i, line in enumerate(sentences.protocol(study.groups, study.tuning), 1)
-        ),
+        *(f"{i}. {markdown_sentence(line)}" for i, line in enumerate(protocol.protocol(report), 1)),
         "\n## What not to conclude\n",
-        *(f"- {markdown_sentence(line)}" for line in sentences.NOT_TO_CONCLUDE),
+        *(f"- {markdown_sentence(line)}" for line in protocol.NOT_TO_CONCLUDE),
         "",
     ]
 

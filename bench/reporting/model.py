@@ -1,34 +1,40 @@
-"""Everything that a report shows."""
+"""Everything that a report is made from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from bench.reporting.comparison import Group, Overall
-from bench.reporting.figures.figure import Figure
+from bench.reporting.rows import Group, Overall
 from bench.reporting.runs import Run
 
 
 @dataclass(frozen=True)
-class Study:
-    """Everything that a report is made from."""
+class Report:
+    """What a results folder says, compared and counted; tables, figures and sentences are made from it."""
 
     name: str
+    """The folder's."""
     is_study: bool
-    groups: list[Group]
-    runs: list[Run]
-    overall: list[Overall]
+    """Whether a study file lies in the folder."""
+    groups: Sequence[Group]
+    """One for each table."""
+    runs: Sequence[Run]
+    """All of them, tuning trials and resamples too."""
+    overall: Sequence[Overall]
     tuning: Mapping[str, Any]
-    notices: list[str]
-    """What keeps it from being complete."""
+    decomposition: Sequence[Mapping[str, Any]]
+    notices: Sequence[str]
+    """What keeps the report from being complete."""
     lacking: int
     """Cells without a finished record."""
-    group_figures: list[list[Figure]]
-    """For each group."""
-    study_figures: list[Figure]
 
-    @property
-    def figures(self) -> list[Figure]:
-        return [figure for several in self.group_figures for figure in several] + self.study_figures
+    def title_of(self, dataset: str) -> str:
+        """How tables call a dataset: the name of a folder of images rather than that of its reader."""
+        return self._titles.get(dataset, dataset)
+
+    @cached_property
+    def _titles(self) -> dict[str, str]:
+        return {str(run.config.get("dataset")): run.dataset for run in self.runs}

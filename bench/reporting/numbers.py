@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from bench.reporting.comparison import Comparison, Row
 from bench.reporting.statistics import Interval
 
 DASH = "–"
@@ -35,20 +34,9 @@ def span(interval: Interval, digits: int = 2) -> str:
     return f"[{number(interval.low, digits, signed=True)}, {number(interval.high, digits, signed=True)}]"
 
 
-def p_value(comparison: Comparison | None) -> str:
-    """The adjusted p, or that no result could have been significant with so few seeds."""
-    if comparison is None:
-        return DASH
-    if not comparison.decidable:
-        return f"cannot be decided at n={len(comparison.differences)}"
-    return "< 0.001" if comparison.p_adjusted < 0.001 else f"{comparison.p_adjusted:.3f}"
+def p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def times(value: float) -> str:
     return f"{value:.2f}×" if math.isfinite(value) else DASH
-
-
-def incidents(row: Row) -> str:
-    """`2 diverged, 1 missing`, or nothing."""
-    counts = {"diverged": row.diverged, "failed": row.failed, "missing": row.missing}
-    return ", ".join(f"{len(seeds)} {word}" for word, seeds in counts.items() if seeds)

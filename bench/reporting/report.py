@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.reporting import columns, latex, missing, sentences
+from bench.reporting import csv_files, latex, missing, sentences
 from bench.reporting.comparison import lacking, overall, summarize, without_table
 from bench.reporting.figures import catalogue
 from bench.reporting.html import page
 from bench.reporting.markdown import markdown_report
-from bench.reporting.model import Study
+from bench.reporting.model import Report
 from bench.reporting.runs import load_runs
 from bench.studies import outcomes
 from bench.studies.study_file import load_study
@@ -19,8 +19,8 @@ from bench.training.errors import ConfigError
 from bench.training.files import write_atomically
 
 
-def read_study(folder: Path) -> Study:
-    """Everything that the report shows, from the folder's files.
+def read_report(folder: Path) -> Report:
+    """What a results folder says, from its files alone.
 
     Raises:
         ConfigError: there is no such folder, or a file in it is malformed.
@@ -34,17 +34,16 @@ def read_study(folder: Path) -> Study:
     seeds = plan.seeds if plan else ()
     absent = missing.absent(missing.final_conditions(plan, tuning), loaded.runs) if plan else []
     groups, nowhere = summarize(loaded.runs, seeds, absent), without_table(absent, loaded.runs)
-    return Study(
+    return Report(
         name=folder.resolve().name,
         is_study=plan is not None,
         groups=groups,
         runs=loaded.runs,
         overall=overall(groups),
         tuning=tuning,
+        decomposition=decomposition,
         notices=sentences.folder_notices(loaded.unreadable, groups, nowhere, seeds),
         lacking=lacking(groups) + len(nowhere) * len(seeds),
-        group_figures=[catalogue.of_group(group) for group in groups],
-        study_figures=catalogue.of_study(groups, loaded.runs, tuning, decomposition),
     )
 
 
@@ -60,18 +59,19 @@ def _json(path: Path, default: Any, shape: Any) -> Any:
     return content
 
 
-def write_report(study: Study, folder: Path) -> None:
+def write_report(report: Report, folder: Path) -> None:
     """Write every file of the report, replacing those of an earlier one."""
-    drawn = {f"{figure.stem}.svg": figure.file() for figure in study.figures if figure.panels}
+    figures = catalogue.draw(report)
+    drawn = {f"{figure.stem}.svg": figure.file() for figure in figures if figure.panels}
     for old in (folder / "figures").glob("*.svg"):
         if old.name not in drawn:
             old.unlink()
     files = {
-        "report.html": page(study),
-        "report.md": markdown_report(study),
-        "runs.csv": columns.runs_csv(study.runs),
-        "summary.csv": columns.summary_csv(study.groups),
-        "table.tex": latex.latex_tables(study.groups),
+        "report.html": page(report, figures),
+        "report.md": markdown_report(report, figures),
+        "runs.csv": csv_files.runs_csv(report.runs),
+        "summary.csv": csv_files.summary_csv(report.groups),
+        "table.tex": latex.latex_tables(report.groups),
         **{f"figures/{name}": content for name, content in drawn.items()},
     }
     for name, content in files.items():

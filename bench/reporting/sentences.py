@@ -1,67 +1,32 @@
-"""The sentences of the report: its answer, its protocol, and what not to conclude. Plain text, not yet escaped."""
+"""The sentences of the report about its tables: the answer, and what keeps it from being complete. Plain text, not yet escaped."""
 
 from __future__ import annotations
 
 import math
-import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.reporting import labels
-from bench.reporting.comparison import Group, Row, condition_of
+from bench.reporting.comparison import condition_of
+from bench.reporting.model import Report
 from bench.reporting.numbers import number, plus_minus, span, times
-from bench.reporting.runs import LARGEST, Run
-from bench.reporting.statistics import ALPHA, DRAWS, EXACT_LIMIT, seeds_needed
+from bench.reporting.rows import Group, Row
+from bench.reporting.statistics import ALPHA, seeds_needed
 from bench.studies.study_file import Condition
 
-COLUMNS = (
-    ("recipe", "What was added to the baseline. ★ has the highest mean test accuracy, ≈ cannot be told from it."),
-    (
-        "strength",
-        "The recipe's strength, what else is not its default, and the learning rate if it is not the baseline's; tuned "
-        "ones were chosen on validation data.",
-    ),
-    ("n", "Paired seeds that ended well; diverged, failed and missing ones are counted beside it."),
-    ("test accuracy", "Percent of test samples classified rightly: mean and 95 % t interval over seeds."),
-    (
-        "difference",
-        "Test accuracy minus that of the baseline of the same seed, in percentage points, with its interval.",
-    ),
-    (
-        "P(better)",
-        "Probability of improvement: share of seeds in which the recipe beats the baseline, ties counting half.",
-    ),
-    (
-        "p (Holm)",
-        f"Sign-flip test of the paired differences, exact up to {EXACT_LIMIT} pairs, corrected for the number of recipes.",
-    ),
-    ("gap", "Train accuracy minus validation accuracy, in points: what regularization is meant to shrink."),
-    ("loss", "Cross-entropy in nats on the test split; lower is better."),
-    ("ECE", "Expected calibration error: how far confidence and accuracy lie apart, 0 to 1; lower is better."),
-    ("Brier", "Squared error of the predicted probabilities, 0 to 2; lower is better."),
-    (
-        "time",
-        "Training time relative to the baseline's, median over paired seeds; each table says whether it is the "
-        "processor's time, of the seeds for which that was measured, or wall time, as on a GPU.",
-    ),
-    ("zeros", "Percent of weights that are exactly zero."),
-)
+LONGEST = 90
+"""Characters of a recipe in a sentence."""
+MOST_NAMES = 40
 
-NOT_TO_CONCLUDE = (
-    "A recipe that is not significant is not thereby useless: with few seeds most true differences stay undecided. "
-    "Look at the interval.",
-    "A recipe that is best here is best on these data, this network and this budget. Another size or longer training "
-    "can turn the order around.",
-    "The row marked as best was picked for being so: its mean is a little too high (the winner's curse). "
-    "All rows marked ≈ are candidates as well.",
-    "A smaller gap alone is no success: a network that learns nothing has none. Read gap and test accuracy together.",
-    "Accuracy near 100 % leaves no room to improve; what a recipe could gain there is at most what is missing.",
-    "Seeds vary initialization and batch order, not the data: the intervals say nothing on another sample of data.",
-    "Times hold for the hardware below and for runs that did not share it with others.",
-    "Where a strength or a learning rate was chosen on the validation split, the validation accuracy is a little too "
-    "high and the gap a little too small: of that split it was the best. Test accuracy is not touched by it.",
-)
+
+def counts(report: Report) -> str:
+    """`1,464 runs of 61 recipes beside the baseline, and 3,084 tuning trials and resamples.`"""
+    final = [run for run in report.runs if run.final]
+    named = [c["recipe"] for c in report.tuning.get("conditions", [])] or [run.recipe for run in final]
+    recipes, trials = len(set(named) - {labels.BASELINE}), len(report.runs) - len(final)
+    extra = f", and {trials:,} tuning trials and resamples" if trials else ""
+    return f"{len(final):,} runs of {recipes} recipe{'s' * (recipes != 1)} beside the baseline{extra}."
 
 
 def verdict(group: Group) -> list[str]:
@@ -266,121 +231,3 @@ def _at_an_end(condition: Mapping[str, Any]) -> str | None:
     if len({trial["recipe"] for trial in trials}) > 1 or None in rates or len(set(rates)) < 3:
         return None
     return f" (learning rate {chosen['lr']:g})" if chosen["lr"] in (min(rates), max(rates)) else None
-
-
-def protocol(groups: Sequence[Group], tuning: Mapping[str, Any]) -> list[str]:
-    """Ten lines."""
-    counts = sorted({len(row.comparison.differences) for g in groups for row in g.rows if row.comparison})
-    return [
-        "Data: stratified train, validation and test splits, the same for every recipe; the fingerprints below identify them.",
-        "Pairing: all recipes share their seeds, and a seed fixes initialization and batch order, so that a difference "
-        "within a seed is the recipe's, and its learning rate's where that is named.",
-        "Budget: within a table every run has the same epochs, batch size, optimizer and schedule.",
-        _tuning_line(tuning),
-        "Measurement: in evaluation mode, on clean and unaugmented data, with plain cross-entropy and the same weights for "
-        "all splits, whatever the training objective was.",
-        "Test data are measured once, at the end; nothing is chosen on them.",
-        "Gap: train accuracy minus validation accuracy, and validation loss minus train loss.",
-        "Intervals: Student's t at 95 % over seeds, of values and of paired differences to the baseline.",
-        "Tests: two-sided sign-flip permutation test on the paired differences, exact"
-        + (
-            f" up to {EXACT_LIMIT} pairs and with {DRAWS:,} random patterns beyond"
-            if max(counts, default=0) > EXACT_LIMIT
-            else ""
-        )
-        + f", Holm's correction over the recipes of a table, level {ALPHA:g}"
-        + (f"; n = {', '.join(map(str, counts))}." if counts else "."),
-        "Marks: ★ is the highest mean test accuracy, or several that are equal; ≈ are all rows that a paired t test against it, with Holm's "
-        "correction, cannot tell from it. Diverged and failed runs are counted, not averaged.",
-    ]
-
-
-def _tuning_line(tuning: Mapping[str, Any]) -> str:
-    rule = tuning.get("rule") or {}
-    if not rule:
-        return "Strengths: each recipe ran as written in the study; none was tuned here."
-    folds = f"{rule['folds']}-fold cross-validation" if rule.get("folds") else "the validation split"
-    shared = "; recipes without a strength, the baseline among them, try learning rates instead, all others use the baseline's"
-    return labels.visible(
-        f"Strengths: {rule.get('trials')} trials for every recipe, the baseline too, over {rule.get('space')}, scored by "
-        f"{rule.get('select')} on {folds}; the chosen one is retrained on fresh seeds"
-        f"{shared if rule.get('space') == 'strength' else ''}.",
-        500,
-    )
-
-
-def techniques_used(groups: Sequence[Group]) -> list[tuple[str, str, str]]:
-    """Name, what it does, paper; of every technique in the tables."""
-    used = {term.name: term for g in groups for row in g.rows for term in labels.terms(row.recipe)}
-    found = []
-    for name, term in sorted(used.items()):
-        technique = term.technique
-        summary = technique.summary if technique else "A recipe from outside the catalogue."
-        found.append((name, summary, technique.paper if technique else ""))
-    return found
-
-
-def command(name: str, is_study: bool, groups: Sequence[Group]) -> list[str]:
-    """The commands that make these records and this report again."""
-    folder = shlex.quote(f"results/{labels.visible(name, 60)}")
-    report = f"python bench/report.py {folder}"
-    if is_study:
-        return [f"python bench/study.py {folder}/study.yaml", report]
-    made = [command for group in groups for row in group.rows for command in _run_commands(row, folder)]
-    more = [f"# and {len(made) - MOST_COMMANDS} more"] if len(made) > MOST_COMMANDS else []
-    return [*made[:MOST_COMMANDS], *more, report]
-
-
-def _run_commands(row: Row, folder: str) -> list[str]:
-    """One for all seeds from 0 on, else one for each seed."""
-    if not row.runs:
-        return []
-    config = row.runs[0].config
-    flags = [
-        f"--{k} {shlex.quote(str(v))}"
-        for k, v in sorted(config.items())
-        if k not in ("seed", "recipe_source") and v is not None
-    ]
-    seeds = [run.seed for run in row.runs]
-    ends = [f"--seeds {len(seeds)}"] if seeds == list(range(len(seeds))) else [f"--seed {seed}" for seed in seeds]
-    start = " ".join(["python bench/run.py", *flags])
-    return [f"{labels.visible(start, 600)} {end} --results_dir {folder}" for end in ends]
-
-
-MOST_COMMANDS = 200
-MOST_NAMES = 40
-LONGEST = 90
-"""Characters of a recipe in a sentence."""
-VERSIONS = ("suite", "git", "python", "torch", "lightning", "numpy", "system", "device")
-
-
-def provenance(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Versions, hardware, dataset fingerprints and what all trainings took, as name and value."""
-    final = [run for run in runs if run.final]
-    distinct = {id(run.environment): run.environment for run in final}.values()
-    found = []
-    for key in VERSIONS:
-        values = sorted({str(e[key]) for e in distinct if e.get(key) is not None})
-        if values:
-            found.append((key, "; ".join(values)))
-    prints = sorted({(run.dataset, run.fingerprint, run.sizes.get("train", 0)) for run in final})
-    found += [(f"dataset {labels.visible(name, 40)}, {n:,} training samples", value) for name, value, n in prints]
-    return [*found, ("time of all trainings", _time_of(runs))]
-
-
-def _time_of(runs: Sequence[Run]) -> str:
-    """`77 minutes (processor time of 952 runs)`; wall time where the processor's was not measured for all."""
-    by_cpu = all(run.cpu_seconds > 0 for run in runs if run.ok)
-    seconds = sum(run.cpu_seconds if by_cpu else run.seconds for run in runs)
-    if not 0 <= seconds < LARGEST:
-        return "unknown"
-    kind = "processor time" if by_cpu else "wall time"
-    return f"{duration(seconds)} ({kind} of {len(runs):,} run{'s' * (len(runs) != 1)})"
-
-
-def duration(seconds: float) -> str:
-    """`38 seconds`, `64 minutes`, `5 hours`."""
-    size, unit = next(
-        (s, u) for s, u in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if seconds >= 2 * s or s == 1
-    )
-    return f"{seconds / size:,.0f} {unit}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.reporting import columns
-from bench.reporting.comparison import Group
+from bench.reporting.csv_files import summary_table
+from bench.reporting.rows import Group
 from bench.training import wandb_mirror
 from bench.training.errors import ConfigError
 
 
-def _check_mode(mode: str) -> None:
+def check_mode(mode: str) -> None:
     if mode not in wandb_mirror.MODES:
         raise ConfigError(f"unknown wandb mode {mode!r}; choose from {', '.join(wandb_mirror.MODES)}")
 
@@ -29,8 +29,8 @@ def log_table(name: str, groups: Sequence[Group], mode: str, project: str, folde
     Raises:
         ConfigError: an unknown mode.
     """
-    _check_mode(mode)
+    check_mode(mode)
     title = {"group": name, "job_type": "comparison", "name": f"{name}: comparison"}
     run = wandb_mirror.start(mode, project=project, tags=[], config={"study": name}, directory=folder, **title)
-    run.table("comparison", columns.SUMMARY_COLUMNS, columns.summary_cells(groups))
+    run.table("comparison", *summary_table(groups))
     run.finish({"tables": len(groups), "rows": sum(len(group.rows) for group in groups)})

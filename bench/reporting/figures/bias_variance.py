@@ -11,6 +11,7 @@ from bench.reporting import labels
 from bench.reporting.figures import svg
 from bench.reporting.figures.figure import Figure, key_of, logarithmic_places, spans_decades, strength_axis
 from bench.reporting.figures.svg import Frame, Panel
+from bench.reporting.model import Report
 from bench.reporting.numbers import number
 
 PARTS = {
@@ -20,16 +21,18 @@ PARTS = {
 PART_WORDS = {"error": "expected test error", "bias2": "bias²", "bias": "bias", "variance": "variance"}
 
 
-def decompositions(entries: Sequence[Mapping[str, Any]]) -> Figure:
+def bias_variance(report: Report) -> list[Figure]:
     """Bias and variance over strength, for squared error on probabilities."""
     heading, stem = "Bias and variance", "bias-variance"
     parts: dict[tuple[str, str, Any, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for e in entries:
+    for e in report.decomposition:
         if isinstance(e.get("strength"), (int, float)):
-            parts[str(e["dataset"]), str(e["model"]), e.get("train_size"), str(e["technique"])].append(e)
+            parts[report.title_of(str(e["dataset"])), str(e["model"]), e.get("train_size"), str(e["technique"])].append(
+                e
+            )
     swept = {k: found for k, found in parts.items() if len({e["strength"] for e in found}) > 1}
     if not swept:
-        return Figure(stem, heading, "Left out: the study has no bias and variance decomposition over strengths.")
+        return [Figure(stem, heading, "Left out: the study has no bias and variance decomposition over strengths.")]
     panels = [
         _decomposition_panel(*key, found, kind)
         for kind in PARTS
@@ -48,7 +51,7 @@ def decompositions(entries: Sequence[Mapping[str, Any]]) -> Figure:
         (svg.path([(1, 6), (21, 6)], f"l {c}", dash) + svg.shape(kind, 11, 6, f"m {c}", 3.5), words)
         for (_, c, dash, kind), words in zip(PARTS["squared"], ("expected test error", "bias", "variance"), strict=True)
     ]
-    return Figure(stem, heading, caption, panels, legend, data=(PART_HEADINGS, list(_part_rows(swept))))
+    return [Figure(stem, heading, caption, panels, legend, data=(PART_HEADINGS, list(_part_rows(swept))))]
 
 
 PART_HEADINGS = (

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.reporting.comparison import Group, Row
 from bench.reporting.figures import svg
-from bench.reporting.figures.figure import SMALL, Figure, _panel_rows, _row_panel
+from bench.reporting.figures.figure import SMALL, Figure, each_table, panel_rows, row_panel
 from bench.reporting.figures.svg import Frame, Panel
+from bench.reporting.rows import Group, Row
 from bench.reporting.runs import CURVES, Run
 from bench.reporting.statistics import Array
 
@@ -31,13 +31,14 @@ def mean_curves(runs: Sequence[Run]) -> Array:
         return np.where(enough, np.nanmean(stacked, axis=0), np.nan)
 
 
+@each_table
 def curves(group: Group) -> Figure:
     """Loss by epoch on the train probe and on validation, against the baseline's."""
-    rows, more = _panel_rows(group)
+    rows, more = panel_rows(group)
     base = group.baselines[0] if group.baselines else None
     rows = [base, *rows] if base else rows
     means = [mean_curves(row.runs) for row in rows]
-    heading, stem = "Learning curves", f"curves-{group.stem}"
+    heading, stem = "Learning curves", "curves"
     losses = [float(v) for m in means for v in m[:, :2].flatten() if v > 0 and math.isfinite(v)]
     if not losses:
         return Figure(stem, heading, "Left out: the records hold no history of epochs.")
@@ -71,7 +72,7 @@ def _curve_panel(frame: Frame, row: Row, means: Array, reference: Array | None) 
         marks += [svg.path(_curve(frame, reference, i), "l b cs", dash) for i, dash in ((0, "1 3"), (1, ""))]
     train, val = _curve(frame, means, 0), _curve(frame, means, 1)
     marks += [svg.area(val, train, "a c1"), svg.path(train, "l c1", "4 3"), svg.path(val, "l c1")]
-    return _row_panel(frame, row, marks)
+    return row_panel(frame, row, marks)
 
 
 def _curve(frame: Frame, means: Array, column: int) -> list[tuple[float, float]]:

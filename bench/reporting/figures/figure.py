@@ -1,15 +1,17 @@
-"""The pictures of the report, each with its reading help: pure functions from rows to panels."""
+"""What a figure is, and what several of them share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import wraps
 
 from bench.reporting import labels
-from bench.reporting.comparison import Group, Row
 from bench.reporting.figures import svg
 from bench.reporting.figures.svg import Frame, Panel
+from bench.reporting.model import Report
+from bench.reporting.rows import Group, Row
 
 MOST_PANELS = 24
 """Small multiples beyond that many are left out: nobody reads them."""
@@ -31,11 +33,31 @@ class Figure:
     """(sample, words)."""
     columns: int = 4
     data: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
-    """The numbers drawn, for who wants to read them: headings and rows."""
+    """The numbers that were drawn, to be read: headings and rows."""
+    table: str = ""
+    """The stem of the table that it belongs to; empty for a figure across tables."""
+    in_table: bool = False
+    """Whether the page draws the same in the table's own rows."""
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a panel is too wide to stand beside others."""
+        return any(panel.width > 500 for panel in self.panels)
 
     def file(self) -> str:
         """The figure as a file of its own."""
         return svg.standalone(self.panels, self.columns, self.legend, self.heading)
+
+
+def each_table(draw: Callable[[Group], Figure]) -> Callable[[Report], list[Figure]]:
+    """Make the function that draws one table's figure into one that draws it for every table of a report."""
+
+    @wraps(draw)
+    def draw_all(report: Report) -> list[Figure]:
+        drawn = [(group.stem, draw(group)) for group in report.groups]
+        return [replace(figure, stem=f"{figure.stem}-{stem}", table=stem) for stem, figure in drawn]
+
+    return draw_all
 
 
 def key_of(recipe: str) -> str:
@@ -43,7 +65,7 @@ def key_of(recipe: str) -> str:
     return "r" + labels.digest(recipe)
 
 
-def look(family: str) -> tuple[str, str, str]:
+def family_style(family: str) -> tuple[str, str, str]:
     """A family's color class, shape and dash, the same in every report."""
     known = labels.families()
     i = known.index(family) if family in known else len(known) - 1
@@ -55,27 +77,29 @@ def look(family: str) -> tuple[str, str, str]:
 
 def family_legend(rows: Iterable[Row]) -> list[tuple[str, str]]:
     present = {row.family for row in rows}
-    return [(svg.key_shape(look(f)[1], f"m {look(f)[0]}"), f) for f in labels.families() if f in present]
+    return [
+        (svg.key_shape(family_style(f)[1], f"m {family_style(f)[0]}"), f) for f in labels.families() if f in present
+    ]
 
 
-def _mark(row: Row, body: str, words: str) -> str:
+def recipe_mark(row: Row, body: str, words: str) -> str:
     return svg.mark(body, f"{row.label()}: {words}", key_of(row.recipe), row.family)
 
 
-def _finished(group: Group) -> list[Row]:
+def finished(group: Group) -> list[Row]:
     return [row for row in group.rows if row.n and math.isfinite(row.test.mean)]
 
 
-def _row_panel(frame: Frame, row: Row, marks: Sequence[str], measured: str = "") -> Panel:
+def row_panel(frame: Frame, row: Row, marks: Sequence[str], measured: str = "") -> Panel:
     """A small panel of one recipe: its name, and below it its strengths and what was measured."""
     note = "; ".join(filter(None, [labels.visible(row.note, 34 - len(measured)), measured]))
     name = labels.short(labels.names(row.recipe).replace(" ", ""), 26)
     return frame.panel(name, [svg.text(frame.left, 30, note, "s h"), *marks], key_of(row.recipe), row.family)
 
 
-def _panel_rows(group: Group) -> tuple[list[Row], str]:
+def panel_rows(group: Group) -> tuple[list[Row], str]:
     """The rows that get a panel, and a sentence on those that do not."""
-    rows = [row for row in _finished(group) if not row.is_baseline]
+    rows = [row for row in finished(group) if not row.is_baseline]
     more = (
         f" Shown are the {MOST_PANELS} recipes of highest test accuracy, of {len(rows)}."
         if len(rows) > MOST_PANELS

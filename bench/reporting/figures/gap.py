@@ -5,18 +5,28 @@ from __future__ import annotations
 import math
 
 from bench.reporting import labels
-from bench.reporting.comparison import Group, Row
 from bench.reporting.figures import svg
-from bench.reporting.figures.figure import MOST_LABELS, WIDE, Figure, _finished, _mark, family_legend, look
+from bench.reporting.figures.figure import (
+    MOST_LABELS,
+    WIDE,
+    Figure,
+    each_table,
+    family_legend,
+    family_style,
+    finished,
+    recipe_mark,
+)
 from bench.reporting.figures.svg import Frame, Panel
 from bench.reporting.numbers import plus_minus
+from bench.reporting.rows import Group, Row
 from bench.reporting.statistics import Interval
 
 
-def gaps(group: Group) -> Figure:
+@each_table
+def gap(group: Group) -> Figure:
     """Gap against test accuracy: a point a recipe."""
-    rows = _finished(group)
-    heading, stem = "Gap against test accuracy", f"gap-{group.stem}"
+    rows = finished(group)
+    heading, stem = "Gap against test accuracy", "gap"
     if len(rows) < 2:
         return Figure(stem, heading, "Left out: it takes at least two recipes with a finished run.")
     kinds = (("gap, accuracy points", [row.gap for row in rows]), ("gap, nats of loss", [row.gap_loss for row in rows]))
@@ -36,11 +46,11 @@ def _scatter(name: str, rows: list[Row], xs: list[Interval]) -> Panel:
     frame = Frame(x, y, **WIDE)
     marks, taken = [], []
     for row, interval in sorted(shown, key=lambda p: (p[0].is_baseline, p[0].test.mean)):  # the last is on top
-        color, kind, _ = look(row.family)
+        color, kind, _ = family_style(row.family)
         px, py = frame.px(interval.mean), frame.py(row.test.mean)
         bars = _bar(frame, interval, row.test, color)
         words = f"gap {plus_minus(interval, 3)}, test accuracy {plus_minus(row.test)} %"
-        marks.append(_mark(row, bars + svg.shape(kind, px, py, f"m {color}", 5), words))
+        marks.append(recipe_mark(row, bars + svg.shape(kind, px, py, f"m {color}", 5), words))
         taken.append((px - 6, py - 6, px + 6, py + 6))
     named = [row for row, _ in shown if row.is_baseline or row.mark][:MOST_LABELS]
     for row, interval in sorted(shown, key=lambda p: not p[0].is_baseline):  # which must be found
@@ -72,8 +82,8 @@ def _label(row: Row, x: float, y: float, frame: Frame, taken: list[tuple[float, 
         )
         if inside and not any(_overlap(box, other) for other in taken):
             taken.append(box)
-            return _mark(row, svg.text(left, base, words, "h halo"), plus_minus(row.test))
-    return _mark(row, svg.text(x + 9, y + 3.5, words, "h halo"), plus_minus(row.test)) if row.is_baseline else ""
+            return recipe_mark(row, svg.text(left, base, words, "h halo"), plus_minus(row.test))
+    return recipe_mark(row, svg.text(x + 9, y + 3.5, words, "h halo"), plus_minus(row.test)) if row.is_baseline else ""
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

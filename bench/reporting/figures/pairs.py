@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.reporting import labels
-from bench.reporting.comparison import Group, paired, title
+from bench.reporting.comparison import paired
 from bench.reporting.figures import svg
-from bench.reporting.figures.figure import Figure, _finished
+from bench.reporting.figures.figure import Figure, each_table, finished
 from bench.reporting.figures.svg import Panel
 from bench.reporting.numbers import number, span
+from bench.reporting.rows import Group
 from bench.reporting.statistics import Interval, t_interval
 
 
+@each_table
 def pairs(group: Group) -> Figure:
     """Heat map: what a pair of techniques gains over the better of the two."""
-    heading, stem = "Pairs: does a + b beat the better of a and b?", f"pairs-{group.stem}"
+    heading, stem = "Pairs: does a + b beat the better of a and b?", "pairs"
     gains = pair_gains(group)
     if not gains:
         return Figure(stem, heading, "Left out: no pair of recipes stands beside both of its parts.")
@@ -35,7 +37,7 @@ def pairs(group: Group) -> Figure:
         for row, column in ((names.index(a), names.index(b)), (names.index(b), names.index(a))):
             marks.append(_cell(left + size * column, top + size * row, size, a, b, gain, largest))
     middle = size * len(names) / 2
-    named, height = title(group), top + size * len(names) + 132
+    named, height = group.title, top + size * len(names) + 132
     width = max(left + middle + max(middle + 30, 150), 24 + svg.text_width(named, 12))
     marks.append(svg.text(left + middle, height - 8, "technique a; cells: gain, percentage points", "s", "middle"))
     turned = f'<text class="s" transform="translate(12 {svg.num(top + middle)}) rotate(-90)" text-anchor="middle">'
@@ -57,7 +59,7 @@ def ordered_gains(gains: Mapping[tuple[str, str], Interval]) -> list[tuple[tuple
 
 def pair_gains(group: Group) -> dict[tuple[str, str], Interval]:
     """By pair of techniques: paired differences to the better of the two, on test accuracy."""
-    rows = _finished(group)
+    rows = finished(group)
     exact = {row.recipe: row for row in reversed(rows)}
     by_name = {labels.names(row.recipe): row for row in reversed(rows) if len(labels.terms(row.recipe)) == 1}
     gains: dict[tuple[str, str], Interval] = {}

@@ -6,21 +6,22 @@ import math
 
 import numpy as np
 
-from bench.reporting.comparison import Group, Row
 from bench.reporting.figures import svg
-from bench.reporting.figures.figure import SMALL, Figure, _panel_rows, _row_panel
+from bench.reporting.figures.figure import SMALL, Figure, each_table, panel_rows, row_panel
 from bench.reporting.figures.svg import Frame, Panel
 from bench.reporting.numbers import number
+from bench.reporting.rows import Group, Row
 from bench.reporting.statistics import Array
 
 FEWEST = 10
 """Samples of a bin of confidence: below that its accuracy is chance."""
 
 
+@each_table
 def reliability(group: Group) -> Figure:
     """Accuracy against confidence on the test split."""
-    rows, more = _panel_rows(group)
-    heading, stem = "Reliability: does 90 % sure mean 90 % right?", f"reliability-{group.stem}"
+    rows, more = panel_rows(group)
+    heading, stem = "Reliability: does 90 % sure mean 90 % right?", "reliability"
     base = next((row for row in group.baselines if _pooled(row) is not None), None)
     bins = [(row, _pooled(row)) for row in ([base, *rows] if base else rows)]
     shown = [(row, b) for row, b in bins if b is not None]
@@ -60,7 +61,7 @@ def _reliability_panel(frame: Frame, row: Row, bins: Array, reference: Array | N
     points, shares = _bin_points(frame, bins), [c / bins[0].sum() for c in bins[0] if c >= FEWEST]
     marks.append(svg.path(points, "l c1"))
     marks += [svg.shape("circle", x, y, "m c1", 2 + 7 * math.sqrt(s)) for (x, y), s in zip(points, shares, strict=True)]
-    return _row_panel(frame, row, marks, f"ECE {number(row.ece.mean, 3)}")
+    return row_panel(frame, row, marks, f"ECE {number(row.measured('test', 'ece').mean, 3)}")
 
 
 def _bin_points(frame: Frame, bins: Array) -> list[tuple[float, float]]:

@@ -8,17 +8,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from bench.reporting import labels
-from bench.reporting.comparison import Group, Row
 from bench.reporting.figures import svg
-from bench.reporting.figures.figure import Figure, _finished, _mark, family_legend, look
+from bench.reporting.figures.figure import Figure, family_legend, family_style, finished, recipe_mark
 from bench.reporting.figures.svg import Frame
+from bench.reporting.model import Report
 from bench.reporting.numbers import plus_minus
+from bench.reporting.rows import Group, Row
 
 
-def sizes(groups: Sequence[Group]) -> list[Figure]:
+def sizes(report: Report) -> list[Figure]:
     """Test accuracy against the number of training samples, a figure for each dataset and network with several."""
     parts: dict[tuple[str, str], list[Group]] = defaultdict(list)
-    for group in groups:
+    for group in report.groups:
         if group.split_from == 1:
             parts[group.setting.dataset, group.setting.model].append(group)
     lines = {key: several for key, several in sorted(parts.items()) if len(several) > 1}
@@ -33,7 +34,7 @@ def _sizes(dataset: str, model: str, groups: list[Group], stem: str) -> Figure:
     lines: dict[str, list[tuple[float, Row]]] = defaultdict(list)
     for group in groups:
         count = float(group.samples.get("train") or group.setting.train_size)
-        rows = _finished(group)
+        rows = finished(group)
         names = [labels.names(row.recipe) for row in rows]
         for row in rows:
             name = labels.names(row.recipe)
@@ -52,11 +53,11 @@ def _sizes(dataset: str, model: str, groups: list[Group], stem: str) -> Figure:
     marks = []
     for _, points in sorted(shown.items(), key=lambda item: item[1][0][1].is_baseline):
         row = points[0][1]
-        color, kind, dash = look(row.family)
+        color, kind, dash = family_style(row.family)
         placed = frame.points([n for n, _ in points], [_log_error(r.test.mean) for _, r in points])
         dots = "".join(svg.shape(kind, px, py, f"m {color}", 3.5) for px, py in placed)
         words = "; ".join(f"{n:,.0f}: {plus_minus(r.test)} %" for n, r in points)
-        marks.append(_mark(row, svg.path(placed, f"l {color}", dash) + dots, words))
+        marks.append(recipe_mark(row, svg.path(placed, f"l {color}", dash) + dots, words))
     ends = sorted(((name, v[-1][1]) for name, v in shown.items()), key=lambda end: -end[1].test.mean)
     marks += _names_at_the_right(frame, ends)
     caption = (
@@ -98,7 +99,7 @@ def _names_at_the_right(frame: Frame, ends: Sequence[tuple[str, Row]]) -> list[s
         limit -= step
     right = frame.width - frame.right
     return [
-        _mark(
+        recipe_mark(
             row,
             svg.line(right + 2, y, right + 20, at, "g") + svg.text(right + 24, at + 3.5, labels.visible(name, 22), "h"),
             plus_minus(row.test),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bench.reporting import labels
-from bench.reporting.comparison import Group, Row, title
 from bench.reporting.figures import svg
-from bench.reporting.figures.figure import Figure, _finished, key_of, strength_axis
+from bench.reporting.figures.figure import Figure, finished, key_of, strength_axis
 from bench.reporting.figures.svg import Frame, Panel
+from bench.reporting.model import Report
 from bench.reporting.numbers import number
+from bench.reporting.rows import Group, Row
 from bench.reporting.runs import Run
 
 
@@ -43,12 +44,12 @@ LINES = {
 }
 
 
-def strengths(groups: Sequence[Group], runs: Sequence[Run], tuning: Mapping[str, Any]) -> Figure:
+def strength(report: Report) -> list[Figure]:
     """Training, validation and cross-validation error over the strengths that were tried."""
     heading, stem = "Strength: from over- to underfitting", "strength"
-    sweeps = [*_tuned_sweeps(runs, tuning), *(s for g in groups for s in _swept(g))]
+    sweeps = [*_tuned_sweeps(report), *(s for g in report.groups for s in _swept(g))]
     if not sweeps:
-        return Figure(stem, heading, "Left out: no recipe was tried at three strengths or more.")
+        return [Figure(stem, heading, "Left out: no recipe was tried at three strengths or more.")]
     panels = [_sweep_panel(sweep) for sweep in sweeps]
     seen = {name for sweep in sweeps for name in sweep.lines}
     legend = [
@@ -66,7 +67,7 @@ def strengths(groups: Sequence[Group], runs: Sequence[Run], tuning: Mapping[str,
         "having, if there is one: where the solid line stays above the baseline's dashed one, none helped. Means over folds or "
         "seeds; compositions whose strengths move together are left out. The axis runs so that stronger regularization is always on the right."
     )
-    return Figure(stem, heading, caption, panels, legend, data=(SWEEP_HEADINGS, list(_sweep_rows(sweeps))))
+    return [Figure(stem, heading, caption, panels, legend, data=(SWEEP_HEADINGS, list(_sweep_rows(sweeps))))]
 
 
 SWEEP_HEADINGS = ("technique", "where", "strength", *(f"{name} error, %" for name in LINES), "chosen")
@@ -90,10 +91,10 @@ def _error(run: Run, split: str) -> float:
     return 100 * (1 - run.metrics.get(split, {}).get("accuracy", math.nan))
 
 
-def _tuned_sweeps(runs: Sequence[Run], tuning: Mapping[str, Any]) -> list[Sweep]:
-    by_id = {run.run_id: run for run in runs if run.ok}
-    conditions = tuning.get("conditions", [])
-    folds = (tuning.get("rule") or {}).get("folds")
+def _tuned_sweeps(report: Report) -> list[Sweep]:
+    by_id = {run.run_id: run for run in report.runs if run.ok}
+    conditions = report.tuning.get("conditions", [])
+    folds = (report.tuning.get("rule") or {}).get("folds")
     held_out = "cross-validation" if folds else "validation"
     base = {_place(c): _baseline_error(c, by_id) for c in conditions if str(c["recipe"]) == labels.BASELINE}
     sweeps = []
@@ -114,7 +115,8 @@ def _tuned_sweeps(runs: Sequence[Run], tuning: Mapping[str, Any]) -> list[Sweep]
         }
         if len(drawn[held_out]) > 1:
             chosen = labels.strength_of(str(c["chosen"]["recipe"]), name) if c.get("chosen") else None
-            where = labels.place(*_place(c))
+            dataset, model, size = _place(c)
+            where = labels.place(report.title_of(dataset), model, size)
             recipe = str((c.get("chosen") or {}).get("recipe", c["recipe"]))
             sweeps.append(
                 Sweep(name, parameter, labels.family(recipe), recipe, drawn, chosen, base.get(_place(c)), where)
@@ -137,7 +139,7 @@ def _baseline_error(condition: Mapping[str, Any], by_id: Mapping[str, Run]) -> f
 def _swept(group: Group) -> list[Sweep]:
     """Rows of one technique at three strengths or more, as a study without tuning has them."""
     parts: dict[str, list[Row]] = defaultdict(list)
-    for row in _finished(group):
+    for row in finished(group):
         if len(labels.terms(row.recipe)) == 1:
             parts[labels.names(row.recipe)].append(row)
     sweeps = []
@@ -147,11 +149,11 @@ def _swept(group: Group) -> list[Sweep]:
             name, parameter, values = varied
             splits = {"training": "train", "validation": "val", "test": "test"}
             lines = {
-                k: {v: 100 - row.accuracy[s].mean for v, row in zip(values, rows, strict=True)}
+                k: {v: 100 - row.accuracy(s).mean for v, row in zip(values, rows, strict=True)}
                 for k, s in splits.items()
             }
-            base = 100 - group.baselines[0].accuracy["val"].mean if group.baselines else None
-            sweeps.append(Sweep(name, parameter, rows[0].family, rows[0].recipe, lines, None, base, title(group)))
+            base = 100 - group.baselines[0].accuracy("val").mean if group.baselines else None
+            sweeps.append(Sweep(name, parameter, rows[0].family, rows[0].recipe, lines, None, base, group.title))
     return sweeps
 
 

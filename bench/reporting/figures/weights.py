@@ -7,22 +7,20 @@ import math
 import numpy as np
 
 from bench.reporting import labels
-from bench.reporting.comparison import Group, Row
 from bench.reporting.figures import svg
-from bench.reporting.figures.figure import MOST_PANELS, SMALL, Figure, _finished, _row_panel
+from bench.reporting.figures.figure import MOST_PANELS, SMALL, Figure, each_table, finished, row_panel
 from bench.reporting.figures.svg import Frame, Panel
 from bench.reporting.numbers import number
+from bench.reporting.rows import SPARSE, Group, Row
 from bench.reporting.runs import Run
 
-SPARSE = 0.1
-"""Percent of exactly zero weights from which a recipe counts as sparse."""
 
-
+@each_table
 def weights(group: Group) -> Figure:
     """Histograms of the weights of recipes that make some exactly zero, beside the baseline's."""
-    heading, stem = "Weights: how many are exactly zero", f"weights-{group.stem}"
-    data = (("recipe", "strength", "norm of all weights", "exactly zero, %"), list(map(_weight_row, _finished(group))))
-    sparse = [row for row in _finished(group) if not row.is_baseline and row.zeros.mean >= SPARSE]
+    heading, stem = "Weights: how many are exactly zero", "weights"
+    data = (("recipe", "strength", "norm of all weights", "exactly zero, %"), list(map(_weight_row, finished(group))))
+    sparse = [row for row in finished(group) if not row.is_baseline and row.is_sparse]
     sparse = [row for row in sparse if row.runs[0].histogram][:MOST_PANELS]
     if not sparse:
         return Figure(stem, heading, f"Left out: no recipe made {SPARSE} % of the weights exactly zero.", data=data)
@@ -66,4 +64,4 @@ def _weight_panel(
     marks = [svg.area(placed, bottom, "a c1"), svg.path(placed, "l c1")]
     if reference and not row.is_baseline:
         marks.insert(0, svg.path(frame.points(reference[0], [max(v, floor) for v in reference[1]]), "l b cs"))
-    return _row_panel(frame, row, marks, f"{number(row.zeros.mean, 1)} % zero")
+    return row_panel(frame, row, marks, f"{number(row.zeros.mean, 1)} % zero")

@@ -140,7 +140,7 @@ def test_p_values_are_scipys_and_statsmodels(golden: Path) -> None:
     exact = [stats.permutation_test((d,), lambda x, axis: x.mean(axis=axis), **flips).pvalue for d in differences]
     rows = [row_of(golden, recipe) for recipe in (SMOOTHING, DROPOUT)]
     assert [row["p"] for row in rows] == pytest.approx(exact)
-    assert [row["p_holm"] for row in rows] == pytest.approx(multitest.multipletests(exact, method="holm")[1])
+    assert [row["p_adjusted"] for row in rows] == pytest.approx(multitest.multipletests(exact, method="holm")[1])
 
 
 @pytest.mark.parametrize("recipe", [SMOOTHING, DROPOUT])
@@ -357,7 +357,7 @@ def test_one_row_by_hand(golden: Path) -> None:
     assert cells[r"p \(Holm\)"] == "cannot be decided at n=6"
     assert cells["time"] == "1.55×"
     assert cells["gap, points"].startswith("+3.93 ±")
-    assert row_of(golden, DROPOUT)["p"] == row_of(golden, DROPOUT)["p_holm"] == 0.1875
+    assert row_of(golden, DROPOUT)["p"] == row_of(golden, DROPOUT)["p_adjusted"] == 0.1875
 
 
 def test_too_few_seeds_for_two_recipes_are_enough_for_one(golden: Path, report: Report) -> None:

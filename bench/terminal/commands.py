@@ -1,0 +1,26 @@
+"""Commands that the suite prints: lines that can be pasted into a shell."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def command(program: str, *arguments: object) -> str:
+    """The line that runs one of the suite's programs; each argument is quoted where a POSIX shell needs it."""
+    return shlex.join(["python", program, *map(str, arguments)])
+
+
+def flags(settings: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[str]:
+    """The arguments that give these settings: `--name value`, `--name` alone for True, nothing for None and False."""
+    items = settings.items() if isinstance(settings, Mapping) else settings
+    return [part for name, value in items if value is not None and value is not False for part in _flag(name, value)]
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    if value is True:
+        return [f"--{name}"]
+    text = str(value)
+    # Behind a space, argparse would take a text that begins with a dash for the next flag.
+    return [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]

@@ -157,7 +157,7 @@ METRICS: tuple[Metric, ...] = (
         better="lower",
         sums=_mean(_cross_entropy),
         finish=_ratio,
-        meaning="Mean cross-entropy, without anything that a recipe adds.",
+        meaning="Cross-entropy in nats.",
     ),
     Metric(
         name="accuracy",
@@ -174,16 +174,16 @@ METRICS: tuple[Metric, ...] = (
         better="lower",
         sums=_confidence_bins,
         finish=_calibration_error,
-        meaning=f"Expected calibration error with {BINS} bins: how far confidence and accuracy lie apart, 0 to 1.",
+        meaning="Expected calibration error: how far confidence and accuracy lie apart, 0 to 1.",
     ),
     Metric(
         name="brier",
-        title="Brier score",
+        title="Brier",
         unit="",
         better="lower",
         sums=_mean(_brier),
         finish=_ratio,
-        meaning="Squared distance between predicted probabilities and the label, summed over classes, 0 to 2.",
+        meaning="Squared error of the predicted probabilities, 0 to 2.",
     ),
     Metric(
         name="balanced_accuracy",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import re
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -43,20 +41,6 @@ def number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def misfit(technique: Technique) -> str:
-    """Where the technique is refused, as its docstring says: `the network has no hidden layer`; empty if nowhere."""
-    entry = re.search(r"^ *UnfitError: (.*?)(?:^ *\w+: |\Z)", technique.make.__doc__ or "", re.DOTALL | re.MULTILINE)
-    return " ".join(entry[1].split()).rstrip(".") if entry else ""
-
-
-def reference(name: str) -> str:
-    """The sentence of the test's docstring that begins with `Reference:`."""
-    path = next((ROOT / "tests" / "recipes").rglob(f"test_{name}.py"))
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    paragraph = (text or "").split("Reference:")[-1].split("\n\n")[0] if "Reference:" in (text or "") else ""
-    return " ".join(paragraph.split())
-
-
 def page() -> str:
     """The page as Markdown."""
     parts = [HEADING.format(count=len(techniques()) - 1)]
@@ -77,10 +61,10 @@ def page() -> str:
 
 
 def _row(technique: Technique) -> str:
-    folders = technique.make.__module__.split(".")[1:]
+    folders = technique.module.split(".")[1:]
     link = f"[`{technique.name}`]({'/'.join(folders)}.py)"
-    about = [technique.summary, grid(technique) or "on or off", misfit(technique)]
-    cells = [*about, technique.paper or "", reference(technique.name)]
+    about = [technique.summary, grid(technique) or "on or off", technique.refused]
+    cells = [*about, technique.paper or "", technique.reference]
     return f"| {link} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

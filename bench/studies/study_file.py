@@ -16,7 +16,8 @@ from bench.training.metrics import METRICS
 from bench.training.settings import RunConfig, load_yaml
 from datamodules import find as find_dataset
 from recipes import RecipeError, Technique, build, find, parse, techniques
-from recipes._core.spec import check_type, nearest
+from recipes._core.checks import check_type
+from recipes._core.spec import nearest
 
 LISTS = {"recipes": "recipe", "datasets": "dataset", "models": "model", "train_sizes": "train_size", "seeds": "seed"}
 """Keys whose values multiply, and the setting that each gives."""
@@ -289,7 +290,7 @@ def _check_range(block: str, key: str, value: int, least: int, hint: str = "") -
 
 def _check_types(block: Any, name: str) -> None:
     for key, hint in typing.get_type_hints(type(block)).items():
-        object.__setattr__(block, key, check_type(name, key, getattr(block, key), hint))
+        object.__setattr__(block, key, check_type(f"{name}: {key}", getattr(block, key), hint, ConfigError))
 
 
 def _check(study: Study) -> None:

@@ -135,8 +135,7 @@ def show_catalogue(console: Console, networks: dict[str, str]) -> None:
             heading.append(f"  {catalogue.grid(t)}", style="not bold default")
             console.print(heading)
             console.print(Padding(Text(t.summary), (0, 0, 0, 4)))
-            tested, misfit = catalogue.reference(t.name), catalogue.misfit(t)
-            for what, text in (("refused where", misfit), ("paper", t.paper), ("tested against", tested)):
+            for what, text in (("refused where", t.refused), ("paper", t.paper), ("tested against", t.reference)):
                 if text:
                     console.print(Padding(Text(f"{what}: {text}", style="dim"), (0, 0, 0, 4)))
     for title, rows in (("datasets", {d.name: d.summary for d in datasets().values()}), ("networks", networks)):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datamodules import DataError
 from recipes import RecipeError
+from recipes._core.spec import SpecError
 
 
 class ConfigError(ValueError):
     """Wrong settings: one line that names the offending text and what is allowed."""
 
 
-class NetError(ValueError):
+class NetError(SpecError):
     """A wrong network: one line that names the offending text and the valid choices."""
+
+    kind = "network"
 
 
 WRONG_INPUT: tuple[type[Exception], ...] = (ConfigError, RecipeError, DataError, NetError)

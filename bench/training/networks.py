@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.training.errors import NetError
-from recipes import RecipeError, Slot
+from recipes import Slot
 from recipes._core.spec import bind, nearest, parse_call
 from recipes._core.synced_batch_norm import BatchNorm
 
@@ -157,14 +156,11 @@ def parse(text: str) -> NetSpec:
     Raises:
         NetError: a malformed spec, an unknown network or argument.
     """
-    try:
-        name, args, kwargs = parse_call(text, "network")
-        if name not in NETS:
-            raise NetError(f"unknown network {name!r}{nearest(name, NETS)}; choose from {', '.join(NETS)}")
-        given = bind(name, _parameters(name), args, kwargs, typing.get_type_hints(NETS[name]))
-        return NetSpec(name, {k: p.default for k, p in _parameters(name).items()} | given)
-    except RecipeError as error:
-        raise NetError(str(error)) from None
+    call = parse_call(text, NetError)
+    if call.name not in NETS:
+        raise NetError(f"unknown network {call.name!r}{nearest(call.name, NETS)}; choose from {', '.join(NETS)}")
+    parameters = _parameters(call.name)
+    return NetSpec(call.name, {k: p.default for k, p in parameters.items()} | bind(call, parameters, NetError))
 
 
 def build(spec: str, shape: tuple[int, ...], classes: int, mean: Tensor, std: Tensor) -> nn.Module:
@@ -185,7 +181,11 @@ def build(spec: str, shape: tuple[int, ...], classes: int, mean: Tensor, std: Te
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
-    return {k: p for k, p in inspect.signature(NETS[name]).parameters.items() if k not in ("shape", "classes")}
+    return {
+        k: p
+        for k, p in inspect.signature(NETS[name], eval_str=True).parameters.items()
+        if k not in ("shape", "classes")
+    }
 
 
 def _dense(inputs: int, outputs: int) -> list[nn.Module]:

@@ -16,9 +16,10 @@ import yaml
 
 from bench.training import networks
 from bench.training.errors import ConfigError
-from recipes import RecipeError, build
+from recipes import build
+from recipes._core.checks import check_type
 from recipes._core.registry import source_digest
-from recipes._core.spec import check_type, nearest
+from recipes._core.spec import nearest
 
 SUITE_VERSION = "0.1.0"
 """Part of every run's identity: raised whenever a change alters the numbers that a run gives."""
@@ -77,10 +78,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for name, hint in _hints().items():
-            try:
-                object.__setattr__(self, name, check_type("settings", name, getattr(self, name), hint))
-            except RecipeError as error:
-                raise ConfigError(str(error).removeprefix("settings: ")) from None
+            object.__setattr__(self, name, check_type(name, getattr(self, name), hint, ConfigError))
         _check_ranges(self)
 
     def resolve(self) -> RunConfig:

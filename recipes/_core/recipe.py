@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from lightning.pytorch import Callback
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from recipes._core.spec import SpecError
 
-StepSize = Callable[[nn.Parameter], "Tensor | float"]
+if TYPE_CHECKING:  # the catalogue is read without torch
+    from lightning.pytorch import Callback
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+StepSize: TypeAlias = "Callable[[nn.Parameter], Tensor | float]"
 """Maps a parameter to the size of its last step: a scalar, or one value a coordinate (shaped like the parameter)."""
 
 
-class RecipeError(ValueError):
+class RecipeError(SpecError):
     """A wrong recipe: one line that names the offending text and the valid choices."""
+
+    kind = "recipe"
 
 
 class UnfitError(RecipeError):

@@ -9,9 +9,12 @@ from torch import nn
 
 
 class Scheduled(nn.Module):
-    """A layer that may depend on `progress`: the share of the training steps already done, in [0, 1)."""
+    """A layer that may depend on how far training has come."""
 
     progress = 0.0
+    """The share of the training steps already done, in [0, 1)."""
+    steps: int | None = None
+    """How many steps training takes in all; None outside of training."""
 
 
 class Progress(Callback):
@@ -19,7 +22,7 @@ class Progress(Callback):
     resumed run needs nothing else."""
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        progress = trainer.global_step / trainer.estimated_stepping_batches
+        steps = int(trainer.estimated_stepping_batches)
         for layer in pl_module.modules():
             if isinstance(layer, Scheduled):
-                layer.progress = progress
+                layer.progress, layer.steps = trainer.global_step / steps, steps

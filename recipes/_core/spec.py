@@ -1,4 +1,7 @@
-"""The spec language: `dropout(p=0.3)+label_smoothing`, calls with literal arguments joined by `+`."""
+"""The language of specs, of recipes and of networks: `dropout(p=0.3)+label_smoothing`, calls with literal arguments.
+
+Nothing is imported or run: a spec is data.
+"""
 
 from __future__ import annotations
 
@@ -7,68 +10,99 @@ import difflib
 import inspect
 import math
 import re
-import types
-import typing
-from typing import Any
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-from recipes._core.recipe import RecipeError
+from recipes._core.checks import check_range, check_type
 
-MOST = 10**300
-"""The largest whole number that may stand for a float."""
-
-
-def parse_call(text: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Split `name(1, key=2)` into name, positional and keyword literals. `kind` names the thing in the error."""
-    nodes = terms(text, kind)
-    if len(nodes) != 1:
-        raise RecipeError(f"malformed {kind} {text!r}: expected NAME or NAME(argument=value)")
-    return call(nodes[0], text, kind)
+LONGEST = 10_000
+"""Characters of a spec. A longer one is nobody's, and could nest deeper than Python reads."""
+TEXT_OR_PATH = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|([A-Za-z_][\w.]*):([A-Za-z_]\w*)""")
 
 
-def bind(
-    name: str, parameters: dict[str, inspect.Parameter], args: list[Any], kwargs: dict[str, Any], hints: dict[str, Any]
-) -> dict[str, Any]:
-    """Check literal arguments against parameters and their annotations; returns those given, by keyword."""
+class SpecError(ValueError):
+    """A wrong spec: one line that names the offending text and the valid choices."""
+
+    kind = "spec"
+    """What the text describes, for the error."""
+
+
+class Call(NamedTuple):
+    """One term of a spec: `name(0.3, key=2)`, `name`, or `package.module:name(...)`."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def parse_calls(text: str, error: type[SpecError]) -> list[Call]:
+    """The terms of a spec, in order, with their literals; what they name is not looked up.
+
+    Raises:
+        SpecError: of the given type, for malformed text.
+    """
+    try:
+        return [_call(node, text, error) for node in _terms(text, error)]
+    except RecursionError:
+        raise error(f"malformed {error.kind} {text[:80]!r}...: nested too deeply") from None
+
+
+def parse_call(text: str, error: type[SpecError]) -> Call:
+    """As `parse_calls`, of a single term."""
+    calls = parse_calls(text, error)
+    if len(calls) != 1:
+        raise error(f"malformed {error.kind} {text!r}: expected NAME or NAME(argument=value)")
+    return calls[0]
+
+
+def bind(call: Call, parameters: Mapping[str, inspect.Parameter], error: type[SpecError]) -> dict[str, Any]:
+    """The arguments that a call gives, by keyword, checked against the parameters' types and ranges.
+
+    Raises:
+        SpecError: of the given type; it names the call, the argument, the value and what is allowed.
+    """
+    name, args, kwargs = call
     if len(args) > len(parameters):
-        raise RecipeError(f"{name} takes at most {len(parameters)} arguments, got {len(args)}")
+        raise error(f"{name} takes at most {len(parameters)} arguments, got {len(args)}")
     given = dict(zip(parameters, args, strict=False))
     for key, value in kwargs.items():
         if key not in parameters:
             choices = ", ".join(parameters) or "none"
-            raise RecipeError(f"{name} has no argument {key!r}{nearest(key, parameters)}; its arguments: {choices}")
+            raise error(f"{name} has no argument {key!r}{nearest(key, parameters)}; its arguments: {choices}")
         if key in given:
-            raise RecipeError(f"{name} got argument {key!r} twice")
+            raise error(f"{name} got argument {key!r} twice")
         given[key] = value
-    missing = [k for k, p in parameters.items() if p.default is p.empty and k not in given]
-    if missing:
-        raise RecipeError(f"{name} needs a value for {', '.join(missing)}")
-    return {k: check_type(name, k, value, hints.get(k, Any)) for k, value in given.items()}
+    if missing := [k for k, p in parameters.items() if p.default is p.empty and k not in given]:
+        raise error(f"{name} needs a value for {', '.join(missing)}")
+    return {key: _checked(f"{name}: {key}", value, parameters[key], error) for key, value in given.items()}
 
 
-def check_type(name: str, key: str, value: Any, hint: Any) -> Any:
-    """The value, an int made float where a float is meant; RecipeError if it is not of the annotated type."""
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if Any in kinds or (value is None and type(None) in kinds):
-        return value
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) > MOST:
-            raise RecipeError(f"{name}: {key} is too large")
-        return float(value)
-    if not isinstance(value, tuple(k for k in kinds if isinstance(k, type))) or (
-        isinstance(value, bool) and bool not in kinds
-    ):
-        expected = " or ".join("None" if k is type(None) else getattr(k, "__name__", str(k)) for k in kinds)
-        raise RecipeError(f"{name}: {key} must be {expected}, got {value!r}")
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """`, did you mean 'NAME'?` where one of the choices is close to the name, else nothing."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _checked(name: str, value: Any, parameter: inspect.Parameter, error: type[SpecError]) -> Any:
+    annotation = Any if parameter.annotation is parameter.empty else parameter.annotation
+    value = check_type(name, value, annotation, error)
+    check_range(name, value, annotation, error)
     return value
 
 
-def terms(spec: str, kind: str = "recipe") -> list[ast.expr]:
-    # `package.module:function` becomes a dotted name, which Python's own parser reads.
-    dotted = re.sub(r"(?<![\w.'\"])([A-Za-z_][\w.]*):([A-Za-z_]\w*)", r"\1.\2", spec.strip())
+def _terms(text: str, error: type[SpecError]) -> list[ast.expr]:
+    expected = "expected NAME or NAME(argument=value), joined by +"
+    if len(text) > LONGEST:
+        raise error(f"malformed {error.kind} {text[:80]!r}...: longer than {LONGEST:,} characters")
+    # `package.module:function` becomes a dotted name, which Python's own parser reads; texts stay as they are.
+    dotted = TEXT_OR_PATH.sub(lambda found: found[1] or f"{found[2]}.{found[3]}", text.strip())
     try:
-        tree = ast.parse(dotted, mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python about the text: nobody wrote it as code
+            tree = ast.parse(dotted, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise RecipeError(f"malformed {kind} {spec!r}: expected NAME or NAME(argument=value), joined by +") from None
+        raise error(f"malformed {error.kind} {text!r}: {expected}") from None
     nodes: list[ast.expr] = []
     while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add):
         nodes.append(tree.right)
@@ -76,36 +110,43 @@ def terms(spec: str, kind: str = "recipe") -> list[ast.expr]:
     return [tree, *reversed(nodes)]
 
 
-def call(node: ast.expr, spec: str, kind: str) -> tuple[str, list[Any], dict[str, Any]]:
+def _call(node: ast.expr, text: str, error: type[SpecError]) -> Call:
     function, args, keywords = (node.func, node.args, node.keywords) if isinstance(node, ast.Call) else (node, [], [])
     name = _name(function)
     if name is None:
-        raise RecipeError(f"malformed {kind} {ast.unparse(node)!r} in {spec!r}: expected NAME or NAME(argument=value)")
-    if any(keyword.arg is None for keyword in keywords):
-        raise RecipeError(f"malformed {kind} {spec!r}: ** is not allowed")
-    return name, [_literal(a, name) for a in args], {str(k.arg): _literal(k.value, name) for k in keywords}
+        raise error(f"malformed {error.kind} {_source(node)!r} in {text!r}: expected NAME or NAME(argument=value)")
+    kwargs: dict[str, Any] = {}
+    for keyword in keywords:
+        if keyword.arg is None:
+            raise error(f"malformed {error.kind} {text!r}: ** is not allowed")
+        if keyword.arg in kwargs:  # Python's compiler refuses this, its parser does not
+            raise error(f"{name} got argument {keyword.arg!r} twice")
+        kwargs[keyword.arg] = _literal(keyword.value, name, error)
+    return Call(name, tuple(_literal(arg, name, error) for arg in args), kwargs)
 
 
 def _name(node: ast.expr) -> str | None:
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
-        path = ast.unparse(node.value)
+        path = _source(node.value)
         return f"{path}:{node.attr}" if re.fullmatch(r"[\w.]+", path) else None
     return None
 
 
-def _literal(node: ast.expr, name: str) -> Any:
+def _source(node: ast.expr) -> str:
+    """The text of a node, for errors: `...` where it cannot be told, as for numbers of more than 4,300 digits."""
+    try:
+        return ast.unparse(node)
+    except (ValueError, RecursionError):
+        return "..."
+
+
+def _literal(node: ast.expr, name: str, error: type[SpecError]) -> Any:
     try:
         value = ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError):
-        raise RecipeError(f"{name}: {ast.unparse(node)!r} is not a literal value") from None
+        raise error(f"{name}: {_source(node)!r} is not a literal value") from None
     if isinstance(value, float) and not math.isfinite(value):
-        raise RecipeError(f"{name}: {ast.unparse(node)!r} is not a finite number")
+        raise error(f"{name}: {_source(node)!r} is not a finite number")
     return value
-
-
-def nearest(name: str, choices: Any) -> str:
-    """`, did you mean 'NAME'?` where one of the choices is close to the name, else nothing."""
-    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
-    return f", did you mean {close[0]!r}?" if close else ""

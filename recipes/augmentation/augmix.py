@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require, require_at_least_0
+from recipes._core.checks import Above, AtLeast, In
 from recipes._core.distributed import own_rows, world
 from recipes._core.passes import frozen_statistics
 from recipes._core.recipe import Recipe, Step, Task
@@ -77,14 +77,20 @@ def jensen_shannon(logits: list[Tensor]) -> Tensor:
 
 
 @register(
-    family="augmentation",
     paper="Hendrycks, Mu, Cubuk, Zoph, Gilmer and Lakshminarayanan 2020, AugMix",
+    reference="chains image by image by the paper's formula, SciPy's Jensen-Shannon distance; moments of the weights.",
     strength="severity",
     grid=(0.5, 1.0, 2.0, 3.0, 5.0, 10.0),
     off=0.0,
     needs=("image",),
 )
-def augmix(severity: float = 3.0, alpha: float = 1.0, jsd: float = 0.0, *, task: Task) -> Recipe:
+def augmix(
+    severity: Annotated[float, In(0, 10)] = 3.0,
+    alpha: Annotated[float, Above(0)] = 1.0,
+    jsd: Annotated[float, AtLeast(0)] = 0.0,
+    *,
+    task: Task,
+) -> Recipe:
     """Every training image is mixed with three augmented versions: x <- (1 - m) x + m * sum_i w_i chain_i(x).
 
     m ~ Beta(alpha, alpha), w ~ Dirichlet(alpha, alpha, alpha); a chain is one to three of the paper's nine operations,
@@ -95,18 +101,14 @@ def augmix(severity: float = 3.0, alpha: float = 1.0, jsd: float = 0.0, *, task:
     network trains on clean images, and its predictions on an image and on two mixtures of it are drawn together.
 
     Args:
-        severity: the strength: the largest level, in [0, 10].
-        alpha: concentration of both distributions; above 0.
-        jsd: weight of the Jensen-Shannon divergence, at least 0; above 0 it costs two more passes a step.
+        severity: the strength: the largest level, of 10.
+        alpha: concentration of both distributions.
+        jsd: weight of the Jensen-Shannon divergence it costs two more passes a step.
         task: tells which operations keep the labels.
 
     Raises:
-        ValueError: an argument is out of its range.
         UnfitError: the dataset holds no images, or no operation keeps their labels.
     """
-    require(0 <= severity <= LARGEST, "severity", severity, f"in [0, {LARGEST}]")
-    require(alpha > 0, "alpha", alpha, "above 0")
-    require_at_least_0("jsd", jsd)
     names = permitted(mild_space(1, 1), task)
     if not severity:
         return Recipe()

@@ -1,9 +1,11 @@
 """AutoAugment's policy for CIFAR-10."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from recipes._core.checks import require
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe, Task
 from recipes._core.registry import register
 from recipes.augmentation._policies import IDENTITY, apply_, permitted, position, space, with_random_sign
@@ -48,14 +50,14 @@ def magnitudes(height: int, width: int) -> Tensor:
 
 
 @register(
-    family="augmentation",
     paper="Cubuk, Zoph, Mané, Vasudevan and Le 2019, AutoAugment: Learning Augmentation Strategies from Data",
+    reference="torchvision v2's CIFAR-10 policy, its table and its operations, image by image.",
     strength="p",
     grid=(0.1, 0.25, 0.5, 0.75, 1.0),
     off=0.0,
     needs=("image",),
 )
-def autoaugment(p: float = 1.0, *, task: Task) -> Recipe:
+def autoaugment(p: Annotated[float, In(0, 1)] = 1.0, *, task: Task) -> Recipe:
     """Every training image passes one of the 25 pairs of operations that were learned on CIFAR-10.
 
     Magnitudes and their random signs as in torchvision; in the paper's code color, brightness, contrast and sharpness
@@ -63,14 +65,12 @@ def autoaugment(p: float = 1.0, *, task: Task) -> Recipe:
     are left out. It was learned for photographs: on other images it is a policy like any other.
 
     Args:
-        p: the strength: the probability that an image is augmented at all, in [0, 1]; 1 in the paper.
+        p: the strength: the probability that an image is augmented at all; 1 in the paper.
         task: tells which operations keep the labels.
 
     Raises:
-        ValueError: p is outside [0, 1].
         UnfitError: the dataset holds no images, or no operation keeps their labels.
     """
-    require(0 <= p <= 1, "p", p, "in [0, 1]")
     kept = permitted([name for pair in POLICY for name, _, _ in pair], task)
     operations = torch.tensor([[position(n) if n in kept else IDENTITY for n, _, _ in pair] for pair in POLICY])
     chances = torch.tensor([[chance for _, chance, _ in pair] for pair in POLICY])

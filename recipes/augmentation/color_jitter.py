@@ -1,9 +1,11 @@
 """Random brightness, contrast, saturation and hue."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes.augmentation import _images as images
@@ -28,19 +30,19 @@ def jitter(x: Tensor, order: Tensor, parameters: Tensor) -> Tensor:
 
 
 @register(
-    family="augmentation",
     paper="Howard 2013, Some Improvements on Deep CNN Based Image Classification; Szegedy et al. 2015, Going Deeper",
+    reference="torchvision v2's four color functions, image by image, in the order drawn; uniform distributions.",
     strength="magnitude",
     grid=(0.25, 0.5, 1.0, 1.5, 2.0, 2.5),
     off=0.0,
     needs=("image", "color"),
 )
 def color_jitter(
-    magnitude: float = 1.0,
-    brightness: float = 0.4,
-    contrast: float = 0.4,
-    saturation: float = 0.4,
-    hue: float = 0.1,
+    magnitude: Annotated[float, AtLeast(0)] = 1.0,
+    brightness: Annotated[float, AtLeast(0)] = 0.4,
+    contrast: Annotated[float, AtLeast(0)] = 0.4,
+    saturation: Annotated[float, AtLeast(0)] = 0.4,
+    hue: Annotated[float, AtLeast(0)] = 0.1,
 ) -> Recipe:
     """Every training image gets its own brightness, contrast, saturation and hue, changed in its own random order.
 
@@ -49,17 +51,13 @@ def color_jitter(
     Szegedy et al. it is random. Images of one channel have no saturation and no hue.
 
     Args:
-        magnitude: the strength: scales all four; at least 0.
-        brightness, contrast, saturation: largest relative change at magnitude 1; at least 0.
-        hue: largest turn at magnitude 1, as a share of the color circle; at least 0.
+        magnitude: the strength: scales all four.
+        brightness, contrast, saturation: largest relative change at magnitude 1.
+        hue: largest turn at magnitude 1, as a share of the color circle.
 
     Raises:
-        ValueError: an argument is negative.
         UnfitError: the dataset holds no images, or colors decide their labels.
     """
-    ranges = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
-    for name, value in {"magnitude": magnitude, **ranges}.items():
-        require_at_least_0(name, value)
     change = magnitude * torch.tensor([brightness, contrast, saturation, hue])
     low = torch.cat([(1 - change[:3]).clamp_min(0), -change[3:].clamp_max(HALF_CIRCLE)])
     high = torch.cat([1 + change[:3], change[3:].clamp_max(HALF_CIRCLE)])

@@ -1,9 +1,11 @@
 """Cutout."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from recipes._core.checks import require
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes.augmentation._images import box_mask
@@ -23,28 +25,26 @@ def cut_out(x: Tensor, row: Tensor, column: Tensor, side: int) -> Tensor:
 
 
 @register(
-    family="augmentation",
     paper="DeVries and Taylor 2017, Improved Regularization of Convolutional Neural Networks with Cutout",
+    reference="a loop over images after the paper's code (clipped box around a centre); pixel counts in closed form.",
     strength="size",
     grid=(0.125, 0.25, 0.375, 0.5, 0.75, 1.0),
     off=0.0,
     needs=("image", "erase"),
 )
-def cutout(size: float = 0.5) -> Recipe:
+def cutout(size: Annotated[float, In(0, 2)] = 0.5) -> Recipe:
     """A square of every training image is hidden, its centre anywhere in the image, so that the border may clip it.
 
     The square gets the mean color of the batch: the paper's code sets zeros after standardization, which is the mean
     color of the dataset. The paper's best sizes on images of 32 pixels: 16 (CIFAR-10), 8 (CIFAR-100), 20 (SVHN).
 
     Args:
-        size: the strength: the square's side as a share of the image's shorter side, in [0, 2]; rounded to at least
-            one pixel. At 2 every image is hidden whole.
+        size: the strength: the square's side as a share of the image's shorter side; rounded to at least one pixel. At
+            2 every image is hidden whole.
 
     Raises:
-        ValueError: size is outside [0, 2].
         UnfitError: the dataset holds no images, or their labels do not survive a hidden patch.
     """
-    require(0 <= size <= 2, "size", size, "in [0, 2]")
 
     def batch(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         n, _, height, width = x.shape

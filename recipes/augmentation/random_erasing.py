@@ -1,12 +1,12 @@
 """Random erasing."""
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
-from recipes._core.checks import require
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes.augmentation._images import box_mask
@@ -49,14 +49,19 @@ def erase(x: Tensor, mask: Tensor) -> Tensor:
 
 
 @register(
-    family="augmentation",
     paper="Zhong, Zheng, Kang, Li and Yang 2020, Random Erasing Data Augmentation",
+    reference="torchvision v2's RandomErasing, by the distribution of its boxes (Kolmogorov-Smirnov); pixel counts.",
     strength="p",
     grid=(0.1, 0.25, 0.5, 0.75, 1.0),
     off=0.0,
     needs=("image", "erase"),
 )
-def random_erasing(p: float = 0.5, low: float = 0.02, high: float = 0.4, ratio: float = 0.3) -> Recipe:
+def random_erasing(
+    p: Annotated[float, In(0, 1)] = 0.5,
+    low: Annotated[float, In(0, 1, left=False, right=False)] = 0.02,
+    high: Annotated[float, In(0, 1, left=False, right=False)] = 0.4,
+    ratio: Annotated[float, In(0, 1, left=False)] = 0.3,
+) -> Recipe:
     """With probability p a rectangle of a training image becomes noise: pixels ~ U(0, 1), each value its own.
 
     The rectangle's area is ~ U(low, high) of the image; it lies within the image. height / width is log-uniform in
@@ -65,17 +70,15 @@ def random_erasing(p: float = 0.5, low: float = 0.02, high: float = 0.4, ratio: 
     1/3 in torchvision and timm.
 
     Args:
-        p: the strength: the probability that an image is erased in part, in [0, 1].
-        low, high: smallest and largest share of the area, 0 < low <= high < 1.
-        ratio: the smallest ratio of the sides, in (0, 1].
+        p: the strength: the probability that an image is erased in part.
+        low, high: smallest and largest share of the area, low <= high.
+        ratio: the smallest ratio of the sides.
 
     Raises:
-        ValueError: an argument is out of its range.
         UnfitError: the dataset holds no images, or their labels do not survive a hidden patch.
     """
-    require(0 <= p <= 1, "p", p, "in [0, 1]")
-    require(0 < low <= high < 1, "low and high", (low, high), "ordered and in (0, 1)")
-    require(0 < ratio <= 1, "ratio", ratio, "in (0, 1]")
+    if low > high:
+        raise ValueError(f"low and high must be ordered, got {(low, high)}")
 
     def batch(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         boxes = draw_boxes(x, (low, high), ratio)

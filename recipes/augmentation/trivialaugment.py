@@ -1,9 +1,11 @@
 """TrivialAugment."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from recipes._core.checks import require
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe, Task
 from recipes._core.registry import register
 from recipes.augmentation._policies import IDENTITY, Space, apply_, draw, only, permitted, space
@@ -27,28 +29,26 @@ def wide_space(height: int, width: int) -> Space:
 
 
 @register(
-    family="augmentation",
     paper="Müller and Hutter 2021, TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation",
+    reference="torchvision v2's operations and magnitudes for the draws made, image by image (spaces: test_policies).",
     strength="p",
     grid=(0.1, 0.25, 0.5, 0.75, 1.0),
     off=0.0,
     needs=("image",),
 )
-def trivialaugment(p: float = 1.0, *, task: Task) -> Recipe:
+def trivialaugment(p: Annotated[float, In(0, 1)] = 1.0, *, task: Task) -> Recipe:
     """Every training image passes one operation of its own, drawn from 14, with a magnitude of its own.
 
     The space "Wide" with torchvision's bounds and 31 magnitudes; the operations are those of `randaugment`, and those
     that do not keep the dataset's labels are left out. The paper has nothing to tune: p = 1.
 
     Args:
-        p: the strength: the probability that an image is augmented at all, in [0, 1].
+        p: the strength: the probability that an image is augmented at all.
         task: tells which operations keep the labels.
 
     Raises:
-        ValueError: p is outside [0, 1].
         UnfitError: the dataset holds no images, or no operation keeps their labels.
     """
-    require(0 <= p <= 1, "p", p, "in [0, 1]")
     names = permitted(wide_space(1, 1), task)
 
     def batch(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """Exponential moving average of the weights."""
 
-from recipes._core.checks import require_share
+from typing import Annotated
+
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes.averaging._averaging import Averaging
@@ -12,13 +14,13 @@ def newest_weight(decay: float, updates: int, debias: bool) -> float:
 
 
 @register(
-    family="averaging",
     paper="Polyak and Juditsky 1992, Acceleration of Stochastic Approximation by Averaging; Tarvainen and Valpola 2017",
+    reference="torch's AveragedModel with its EMA function over a real run's trajectory; debiased, the weighted mean.",
     strength="decay",
     grid=(0.9, 0.97, 0.99, 0.997, 0.9999),
     off=0.0,
 )
-def ema(decay: float = 0.99, debias: bool = True) -> Recipe:
+def ema(decay: Annotated[float, In(0, 1, right=False)] = 0.99, debias: bool = True) -> Recipe:
     """An average of the last weights is evaluated: a <- decay * a + (1 - decay) * w after each step.
 
     Debiased as Adam's moments are (Kingma and Ba 2015, section 3): a is divided by 1 - decay^t, so that the weights
@@ -28,13 +30,9 @@ def ema(decay: float = 0.99, debias: bool = True) -> Recipe:
     in timm's ModelEmaV3; AveragedModel copies them unless told otherwise.
 
     Args:
-        decay: the strength: about 1 / (1 - decay) steps are averaged, all of them alike in a shorter run; in [0, 1).
+        decay: the strength: about 1 / (1 - decay) steps are averaged, all of them alike in a shorter run.
         debias: else the first step's weights begin the average with full weight.
-
-    Raises:
-        ValueError: decay is outside [0, 1).
     """
-    require_share("decay", decay)
 
     def weight(step: int, updates: int, last: bool, progress: float) -> float:
         return newest_weight(decay, updates, debias)

@@ -1,9 +1,11 @@
 """A bound on the norm of each unit's incoming weights."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require
+from recipes._core.checks import Above
 from recipes._core.recipe import Recipe, StepSize
 from recipes._core.registry import register
 from recipes._core.slots import weights
@@ -17,27 +19,23 @@ def project_rows(w: Tensor, c: float) -> Tensor:
 
 
 @register(
-    family="constraint",
     paper="Srebro and Shraibman 2005, Rank, Trace-Norm and Max-Norm; Srivastava et al. 2014, Dropout",
+    reference="`torch.renorm`.",
     strength="c",
     grid=(2.0, 1.0, 0.8, 0.6, 0.4, 0.2),
     off=None,
 )
-def max_norm(c: float | None = 0.7) -> Recipe:
+def max_norm(c: Annotated[float | None, Above(0)] = 0.7) -> Recipe:
     """Each unit's incoming weights stay within a ball: w <- w * min(1, c / |w|) after each optimizer step.
 
     On all linear and convolutional layers (a convolution's units are its output channels), the output layer too.
     Biases are exempt.
 
     Args:
-        c: the strength, the smaller the stronger: the largest norm, above 0; `None`: no bound.
-
-    Raises:
-        ValueError: c is not positive.
+        c: the strength, the smaller the stronger: the largest norm; `None`: no bound.
     """
     if c is None:
         return Recipe()
-    require(c > 0, "c", c, "above 0, or None")
 
     @torch.no_grad()
     def project(net: nn.Module, step_size: StepSize) -> None:

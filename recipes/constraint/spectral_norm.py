@@ -1,10 +1,12 @@
 """A bound on the largest singular value of each layer."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipes._core.checks import require
+from recipes._core.checks import Above
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes._core.surgery import reparametrize, weighted
@@ -57,14 +59,14 @@ class Bounded(nn.Module):
 
 
 @register(
-    family="constraint",
     paper="Miyato, Kataoka, Koyama and Yoshida 2018, Spectral Normalization; Gouk, Frank, Pfahringer and Cree 2021, "
     "Regularisation of Neural Networks by Enforcing Lipschitz Continuity",
+    reference="`torch.linalg.matrix_norm` (SVD), and `parametrizations.spectral_norm` where the bound is active.",
     strength="c",
     grid=(4.0, 3.0, 2.0, 1.5, 1.0, 0.5),
     off=None,
 )
-def spectral_norm(c: float | None = 2.0) -> Recipe:
+def spectral_norm(c: Annotated[float | None, Above(0)] = 2.0) -> Recipe:
     """No layer stretches its input by more than c: w <- w / max(1, sigma(w) / c), sigma the largest singular value.
 
     Miyato et al. divide by sigma always, which fixes it at 1; Gouk et al. only bound it, which leaves small weights
@@ -76,14 +78,10 @@ def spectral_norm(c: float | None = 2.0) -> Recipe:
     weights, as `weight_standardization`, undoes it.
 
     Args:
-        c: the strength, the smaller the stronger: the largest singular value allowed, above 0; `None`: no bound.
-
-    Raises:
-        ValueError: c is not positive.
+        c: the strength, the smaller the stronger: the largest singular value allowed; `None`: no bound.
     """
     if c is None:
         return Recipe()
-    require(c > 0, "c", c, "above 0, or None")
 
     def model(net: nn.Module) -> nn.Module:
         for layer in weighted(net):

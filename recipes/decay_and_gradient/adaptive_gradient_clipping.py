@@ -1,9 +1,11 @@
 """Adaptive gradient clipping."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require
+from recipes._core.checks import Above
 from recipes._core.recipe import Recipe, UnfitError
 from recipes._core.registry import register
 
@@ -31,29 +33,27 @@ def before_output(net: nn.Module) -> list[nn.Parameter]:
 
 
 @register(
-    family="decay and gradient",
     paper="Brock, De, Smith and Simonyan 2021, High-Performance Large-Scale Image Recognition Without Normalization",
+    reference="`timm.utils.adaptive_clip_grad`.",
     strength="lam",
     grid=(0.16, 0.08, 0.04, 0.01, 0.003, 0.001),
     off=None,
 )
-def adaptive_gradient_clipping(lam: float | None = 0.02) -> Recipe:
+def adaptive_gradient_clipping(lam: Annotated[float | None, Above(0)] = 0.02) -> Recipe:
     """A unit's gradient is clipped relative to its weights: g_i <- g_i * min(1, lam * |w_i| / |g_i|) for each unit i.
 
     |w_i| counts as at least 0.001. A unit is a row of a weight or a whole bias; all but the last linear layer, as in
     the paper (NFNet). timm's `adaptive_clip_grad` clips whatever it is given.
 
     Args:
-        lam: lambda, the strength, the smaller the stronger: the largest ratio of norms, above 0; `None` clips nothing.
-            The paper takes 0.01 to 0.16, smaller for larger batches.
+        lam: lambda, the strength, the smaller the stronger: the largest ratio of norms; `None` clips nothing. The paper
+            takes 0.01 to 0.16, smaller for larger batches.
 
     Raises:
-        ValueError: lam is not positive.
         UnfitError: the network has no layer but the output layer.
     """
     if lam is None:
         return Recipe()
-    require(lam > 0, "lam", lam, "above 0, or None")
 
     def model(net: nn.Module) -> nn.Module:
         if not before_output(net):

@@ -1,12 +1,12 @@
 """Gradient noise."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
-from recipes._core.checks import require
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 
@@ -26,27 +26,22 @@ class Clock(Callback):
 
 
 @register(
-    family="decay and gradient",
     paper="Neelakantan et al. 2015, Adding Gradient Noise Improves Learning for Very Deep Networks",
+    reference="the paper's variance eta / (1 + t)^gamma; SciPy's Kolmogorov-Smirnov test of the draws.",
     strength="eta",
     grid=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2),
     off=0.0,
 )
-def gradient_noise(eta: float = 1e-5, gamma: float = 0.55) -> Recipe:
+def gradient_noise(eta: Annotated[float, In(0, 1e6)] = 1e-5, gamma: Annotated[float, In(0, 10)] = 0.55) -> Recipe:
     """Noise that fades is added to the gradient: g <- g + N(0, eta / (1 + t)^gamma) at step t = 0, 1, ...
 
     To every parameter's gradient, biases too. Each coordinate has its own draw. The paper takes eta of 0.01, 0.3
     or 1; where gradients are as small as those of the networks here, that is all noise.
 
     Args:
-        eta: the strength: the noise's variance in the first step; 0 to 1e6.
-        gamma: how fast it fades, 0 to 10; 0.55 in the paper.
-
-    Raises:
-        ValueError: eta or gamma is out of its range.
+        eta: the strength: the noise's variance in the first step.
+        gamma: how fast it fades; 0.55 in the paper.
     """
-    require(0 <= eta <= 1e6, "eta", eta, "in [0, 1e6]")
-    require(0 <= gamma <= 10, "gamma", gamma, "in [0, 10]")
     if not eta:
         return Recipe()
     clock = Clock()

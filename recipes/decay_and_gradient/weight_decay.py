@@ -1,33 +1,31 @@
 """Decoupled weight decay."""
 
+from typing import Annotated
+
 import torch
 from torch.optim import Optimizer
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 
 
 @register(
-    family="decay and gradient",
     paper="Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization",
+    reference="torch.optim.AdamW, and stochastic gradient descent with decoupled decay by hand.",
     strength="wd",
     grid=(1e-3, 1e-2, 1e-1, 3e-1, 1.0, 3.0),
     off=0.0,
 )
-def weight_decay(wd: float = 0.1) -> Recipe:
+def weight_decay(wd: Annotated[float, AtLeast(0)] = 0.1) -> Recipe:
     """Weights shrink a little each step, apart from the loss: w <- w * (1 - lr * wd) before the optimizer's update.
 
     Biases and normalization parameters are exempt. The learning rate is the schedule's present one, as in
     `torch.optim.AdamW`; the paper multiplies by the schedule's factor alone, so that its lambda is lr * wd here.
 
     Args:
-        wd: the strength: the share of a weight lost per unit of learning rate; at least 0.
-
-    Raises:
-        ValueError: wd is negative.
+        wd: the strength: the share of a weight lost per unit of learning rate.
     """
-    require_at_least_0("wd", wd)
 
     def decoupled(optimizer: Optimizer) -> Optimizer:
         optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: decay(optimizer, wd))

@@ -1,21 +1,23 @@
 """Self-distillation: a network learns from an equal one that was trained before it."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 
 
 @register(
-    family="distillation",
     paper="Furlanello, Lipton, Tschannen, Itti and Anandkumar 2018, Born-Again Neural Networks; Hinton et al. 2015",
+    reference="Hinton et al.'s loss written out: (1 - w) * CE(y) + w * CE(teacher).",
     strength="weight",
     grid=(0.1, 0.3, 0.5, 0.7, 0.9),
     off=0.0,
 )
-def self_distillation(weight: float = 0.5) -> Recipe:
+def self_distillation(weight: Annotated[float, In(0, 1)] = 0.5) -> Recipe:
     """Targets are mixed with an equal, trained network's: y <- (1 - weight) * y + weight * softmax(teacher(x)).
 
     The teacher is a born-again one: the same network, data and settings with no recipe at all, from another seed,
@@ -23,12 +25,8 @@ def self_distillation(weight: float = 0.5) -> Recipe:
     the left in a composition) and in evaluation mode. Temperature 1, as in Born-Again Networks.
 
     Args:
-        weight: the strength: the teacher's share of the target, in [0, 1].
-
-    Raises:
-        ValueError: weight is outside [0, 1].
+        weight: the strength: the teacher's share of the target.
     """
-    require(0 <= weight <= 1, "weight", weight, "in [0, 1]")
     teachers: list[nn.Module] = []
 
     def receive(net: nn.Module) -> None:

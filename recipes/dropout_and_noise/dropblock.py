@@ -1,10 +1,12 @@
 """Dropout of square blocks of feature maps."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recipes._core.checks import require, require_share
+from recipes._core.checks import In, Whole
 from recipes._core.distributed import draw_rows
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
@@ -44,13 +46,15 @@ class DropBlock(Scheduled):
 
 
 @register(
-    family="dropout and noise",
     paper="Ghiasi, Lin and Le 2018, DropBlock: A Regularization Method for Convolutional Networks",
+    reference="a loop that paints the blocks one by one; `torchvision.ops.drop_block2d` shows what it is wrapped for.",
     strength="p",
     grid=(0.02, 0.05, 0.1, 0.2, 0.3, 0.5),
     off=0.0,
 )
-def dropblock(p: float = 0.1, block: int = 3, ramp: bool = True) -> Recipe:
+def dropblock(
+    p: Annotated[float, In(0, 1, right=False)] = 0.1, block: Annotated[int, Whole(1, 1_000)] = 3, ramp: bool = True
+) -> Recipe:
     """Square blocks of feature maps are dropped: h <- h * (1 - blocks) / (1 - p), where a value is hit with rate p.
 
     After the activation of every hidden convolution, for each image and channel anew. The paper's gamma, and with it
@@ -59,17 +63,14 @@ def dropblock(p: float = 0.1, block: int = 3, ramp: bool = True) -> Recipe:
     share of values left in the batch; we scale by its expectation, so that rows stay independent.
 
     Args:
-        p: the strength: the probability that a value is dropped, in [0, 1).
-        block: the blocks' side in pixels, cut to the size of a smaller map; at least 1. The paper's 7 is for maps of
-            14 or 28 pixels. At 1 this is dropout.
+        p: the strength: the probability that a value is dropped.
+        block: the blocks' side in pixels, cut to the size of a smaller map. The paper's 7 is for maps of 14 or 28
+            pixels. At 1 this is dropout.
         ramp: whether the rate rises from 0 to p during training, as the paper found best.
 
     Raises:
-        ValueError: p is outside [0, 1) or block below 1.
         UnfitError: the network has no feature maps.
     """
-    require_share("p", p)
-    require(block >= 1, "block", block, "at least 1")
     if not p:
         return Recipe()
     model = insert(lambda slot: DropBlock(p, block, ramp), "hidden", dims=2)

@@ -1,9 +1,11 @@
 """Dropout of single connections."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require_share
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe, UnfitError
 from recipes._core.registry import register
 from recipes._core.surgery import reparametrize, weighted
@@ -26,13 +28,13 @@ class Connections(nn.Module):
 
 
 @register(
-    family="dropout and noise",
     paper="Wan, Zeiler, Zhang, LeCun and Fergus 2013, Regularization of Neural Networks using DropConnect",
+    reference="`torch.nn.functional.linear` with the mask written out, and `F.dropout`'s rate on the weights.",
     strength="p",
     grid=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7),
     off=0.0,
 )
-def dropconnect(p: float = 0.3) -> Recipe:
+def dropconnect(p: Annotated[float, In(0, 1, right=False)] = 0.3) -> Recipe:
     """Weights and biases of hidden fully connected layers are dropped: w <- w * Bernoulli(1 - p) / (1 - p).
 
     Never in the output layer, as in the paper. One mask for a whole batch, drawn anew in each pass: the paper draws one
@@ -40,13 +42,11 @@ def dropconnect(p: float = 0.3) -> Recipe:
     Gaussian fitted to the hidden units' inputs.
 
     Args:
-        p: the strength: the probability that a weight is dropped, in [0, 1).
+        p: the strength: the probability that a weight is dropped.
 
     Raises:
-        ValueError: p is outside [0, 1).
         UnfitError: the network has no hidden fully connected layer.
     """
-    require_share("p", p)
 
     def model(net: nn.Module) -> nn.Module:
         hidden = [layer for layer in weighted(net)[:-1] if isinstance(layer, nn.Linear)]

@@ -1,9 +1,11 @@
 """Dropout of hidden units."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require_share
+from recipes._core.checks import In
 from recipes._core.distributed import draw_rows
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
@@ -36,24 +38,22 @@ class Dropout(nn.Module):
 
 
 @register(
-    family="dropout and noise",
     paper="Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov 2014, Dropout",
+    reference="`torch.nn.functional.dropout`, by its distribution.",
     strength="p",
     grid=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7),
     off=0.0,
 )
-def dropout(p: float = 0.3) -> Recipe:
+def dropout(p: Annotated[float, In(0, 1, right=False)] = 0.3) -> Recipe:
     """Hidden units of fully connected layers are dropped at random: h <- h * Bernoulli(1 - p) / (1 - p).
 
     On the inputs of every fully connected layer but the first one of an `mlp`; never after the output layer.
     Evaluation uses every unit (inverted scaling).
 
     Args:
-        p: the strength: the probability that a unit is dropped, in [0, 1).
+        p: the strength: the probability that a unit is dropped.
 
     Raises:
-        ValueError: p is outside [0, 1).
         UnfitError: the network has no hidden units before a fully connected layer.
     """
-    require_share("p", p)
     return Recipe(model=insert(lambda slot: Dropout(p), "hidden", dims=0) if p else None)

@@ -1,8 +1,10 @@
 """Dropout at the beginning of training only."""
 
+from typing import Annotated
+
 from torch import Tensor
 
-from recipes._core.checks import require, require_share
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes._core.schedule import Progress, Scheduled
@@ -28,28 +30,27 @@ class EarlyDropout(Scheduled):
 
 
 @register(
-    family="dropout and noise",
     paper="Liu, Xu, Jin, Shen and Darrell 2023, Dropout Reduces Underfitting",
+    reference="`numpy.linspace` from p to 0 over the early steps, as in the authors' code.",
     strength="p",
     grid=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7),
     off=0.0,
 )
-def early_dropout(p: float = 0.3, share: float = 0.2) -> Recipe:
+def early_dropout(
+    p: Annotated[float, In(0, 1, right=False)] = 0.3, share: Annotated[float, In(0, 1, left=False)] = 0.2
+) -> Recipe:
     """Dropout whose rate falls to zero early in training: p_t = p * max(0, 1 - t / share) at progress t in [0, 1).
 
     It aligns the first gradients and helps a network to fit, so it is meant for networks that underfit. It stands where
     `dropout` does.
 
     Args:
-        p: the strength: the probability that a unit is dropped in the first step, in [0, 1).
-        share: the share of the training steps with dropout, in (0, 1]; the paper's is 50 of 300 epochs.
+        p: the strength: the probability that a unit is dropped in the first step.
+        share: the share of the training steps with dropout; the paper's is 50 of 300 epochs.
 
     Raises:
-        ValueError: p is outside [0, 1) or share outside (0, 1].
         UnfitError: the network has no hidden units before a fully connected layer.
     """
-    require_share("p", p)
-    require(0 < share <= 1, "share", share, "in (0, 1]")
     if not p:
         return Recipe()
     model = insert(lambda slot: EarlyDropout(p, share), "hidden", dims=0)

@@ -1,11 +1,12 @@
 """Multiplicative Gaussian noise on hidden units."""
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require_share
+from recipes._core.checks import In
 from recipes._core.distributed import draw_rows
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
@@ -30,24 +31,22 @@ class GaussianDropout(nn.Module):
 
 
 @register(
-    family="dropout and noise",
     paper="Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov 2014, Dropout (section 10)",
+    reference="SciPy's normal distribution, and the moments of `torch.nn.functional.dropout`'s factor.",
     strength="p",
     grid=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7),
     off=0.0,
 )
-def gaussian_dropout(p: float = 0.3) -> Recipe:
+def gaussian_dropout(p: Annotated[float, In(0, 1, right=False)] = 0.3) -> Recipe:
     """Hidden units of fully connected layers are multiplied by Gaussian noise: h <- h * N(1, p / (1 - p)).
 
     The noise has the mean and the variance of dropout's factor Bernoulli(1 - p) / (1 - p), and stands where `dropout`
     does. Evaluation is clean.
 
     Args:
-        p: the strength: the drop probability of the dropout that is imitated, in [0, 1).
+        p: the strength: the drop probability of the dropout that is imitated.
 
     Raises:
-        ValueError: p is outside [0, 1).
         UnfitError: the network has no hidden units before a fully connected layer.
     """
-    require_share("p", p)
     return Recipe(model=insert(lambda slot: GaussianDropout(p), "hidden", dims=0) if p else None)

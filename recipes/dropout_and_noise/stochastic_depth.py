@@ -1,8 +1,10 @@
 """Residual branches that are left out at random."""
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
-from recipes._core.checks import require_share
+from recipes._core.checks import In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes._core.slots import insert
@@ -21,13 +23,13 @@ class DropBranch(nn.Module):
 
 
 @register(
-    family="dropout and noise",
     paper="Huang, Sun, Liu, Sedra and Weinberger 2016, Deep Networks with Stochastic Depth",
+    reference='`torchvision.ops.stochastic_depth` in mode "row" and timm\'s `drop_path`, by their distribution.',
     strength="p",
     grid=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7),
     off=0.0,
 )
-def stochastic_depth(p: float = 0.2) -> Recipe:
+def stochastic_depth(p: Annotated[float, In(0, 1, right=False)] = 0.2) -> Recipe:
     """Residual branch l of L is left out with probability p * l / L: h <- shortcut(h) + branch(h) * kept / (1 - p_l).
 
     The first block's rate is p / L, as in the paper; in timm and in torchvision's networks (ConvNeXt, Swin) it is 0.
@@ -35,11 +37,9 @@ def stochastic_depth(p: float = 0.2) -> Recipe:
     we and both libraries scale them up in training.
 
     Args:
-        p: the strength: the rate of the last branch, in [0, 1).
+        p: the strength: the rate of the last branch.
 
     Raises:
-        ValueError: p is outside [0, 1).
         UnfitError: the network has no residual branches.
     """
-    require_share("p", p)
     return Recipe(model=insert(lambda slot: DropBranch(p * slot.depth), "branch") if p else None)

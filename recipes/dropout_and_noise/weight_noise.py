@@ -1,9 +1,11 @@
 """Gaussian noise on the weights."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes._core.surgery import reparametrize, weighted
@@ -21,26 +23,22 @@ class Noise(nn.Module):
 
 
 @register(
-    family="dropout and noise",
     paper="Murray and Edwards 1994, Enhanced MLP Performance and Fault Tolerance Resulting from Synaptic Weight "
     "Noise during Training; Graves 2011, Practical Variational Inference for Neural Networks",
+    reference="SciPy's normal distribution, and `torch.nn.functional.linear` with the noise written out.",
     strength="sigma",
     grid=(0.003, 0.01, 0.03, 0.05, 0.075, 0.15),
     off=0.0,
 )
-def weight_noise(sigma: float = 0.03) -> Recipe:
+def weight_noise(sigma: Annotated[float, AtLeast(0)] = 0.03) -> Recipe:
     """Each training pass sees noisy weights: w <- w + sigma * N(0, 1), which favors flat minima.
 
     On the weights of all linear and convolutional layers, one draw for a whole batch; biases stay clean, and so does
     evaluation. Graves, Mohamed and Hinton (2013) use sigma = 0.075, once a sequence.
 
     Args:
-        sigma: the strength: the noise's standard deviation, in units of the weights; at least 0.
-
-    Raises:
-        ValueError: sigma is negative.
+        sigma: the strength: the noise's standard deviation, in units of the weights.
     """
-    require_at_least_0("sigma", sigma)
 
     def model(net: nn.Module) -> nn.Module:
         for layer in weighted(net):

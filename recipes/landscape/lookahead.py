@@ -1,12 +1,12 @@
 """Lookahead: slow weights that follow the fast ones."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from recipes._core.checks import require
+from recipes._core.checks import In, Whole
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 
@@ -14,13 +14,15 @@ SLOW, COUNT = "lookahead_slow", "lookahead_steps"
 
 
 @register(
-    family="landscape",
     paper="Zhang, Lucas, Hinton and Ba 2019, Lookahead Optimizer: k steps forward, 1 step back",
+    reference="algorithm 1 of the paper written out around torch's optimizers.",
     strength="alpha",
     grid=(0.9, 0.8, 0.5, 0.3, 0.1),
     off=1.0,
 )
-def lookahead(alpha: float = 0.5, k: int = 5) -> Recipe:
+def lookahead(
+    alpha: Annotated[float, In(0, 1, left=False)] = 0.5, k: Annotated[int, Whole(1, 1_000_000)] = 5
+) -> Recipe:
     """Every k steps the weights are drawn back: slow <- slow + alpha * (w - slow), then w <- slow.
 
     The slow weights live in the optimizer's state, so they are saved with it. They start at the initial weights, as in
@@ -28,14 +30,9 @@ def lookahead(alpha: float = 0.5, k: int = 5) -> Recipe:
     tries, the default of the authors' code. Where training ends between two draws, the fast weights are evaluated.
 
     Args:
-        alpha: the strength, the smaller the stronger: the slow weights' step, in (0, 1]; at 1 nothing changes.
-        k: steps between two draws, at least 1.
-
-    Raises:
-        ValueError: alpha is outside (0, 1] or k below 1.
+        alpha: the strength, the smaller the stronger: the slow weights' step; at 1 nothing changes.
+        k: steps between two draws.
     """
-    require(0 < alpha <= 1, "alpha", alpha, "in (0, 1]")
-    require(k >= 1, "k", k, "at least 1")
 
     def hooked(optimizer: Optimizer) -> Optimizer:
         first: dict[Tensor, Tensor] = {}

@@ -1,9 +1,11 @@
 """CutMix."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from recipes._core.checks import require
+from recipes._core.checks import Above, In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes.augmentation._images import box_mask
@@ -22,31 +24,30 @@ def draw_masks(x: Tensor, lam: Tensor) -> Tensor:
 
 
 @register(
-    family="mixing",
     paper="Yun, Han, Oh, Chun, Choe and Yoo 2019, CutMix: Regularization Strategy to Train Strong Classifiers",
+    reference="counted pixels; boxes after the paper's code in a loop; torchvision v2's CutMix.",
     strength="p",
     grid=(0.1, 0.25, 0.5, 0.75, 1.0),
     off=0.0,
     needs=("image",),
 )
-def cutmix(p: float = 0.5, alpha: float = 1.0, per_sample: bool = False) -> Recipe:
+def cutmix(
+    p: Annotated[float, In(0, 1)] = 0.5, alpha: Annotated[float, Above(0)] = 1.0, per_sample: bool = False
+) -> Recipe:
     """A box of every image comes from another: y <- lam y + (1 - lam) y', lam being the share of pixels that stayed.
 
     The box covers 1 - lam of the image with lam ~ Beta(alpha, alpha) and is clipped at the border; lambda is then
     counted anew. One box a batch as in the paper's code, torchvision and timm. Partners as in `mixup`.
 
     Args:
-        p: the strength: the probability that a batch (a sample, if per_sample) is mixed, in [0, 1]; in the paper 0.5
-            on CIFAR and 1 on ImageNet.
-        alpha: of the Beta distribution, above 0; 1 in the paper.
+        p: the strength: the probability that a batch (a sample, if per_sample) is mixed; in the paper 0.5 on CIFAR and
+            1 on ImageNet.
+        alpha: of the Beta distribution; 1 in the paper.
         per_sample: draw a box for each sample.
 
     Raises:
-        ValueError: p or alpha is out of its range.
         UnfitError: the dataset holds no images.
     """
-    require(0 <= p <= 1, "p", p, "in [0, 1]")
-    require(alpha > 0, "alpha", alpha, "above 0")
 
     def batch(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         n, shift = len(x) if per_sample else 1, draw_shift(len(x))

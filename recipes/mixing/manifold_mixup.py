@@ -1,9 +1,11 @@
 """Manifold mixup."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.distributed import own_rows
 from recipes._core.recipe import Recipe, StepSize, UnfitError
 from recipes._core.registry import register
@@ -48,13 +50,13 @@ def eligible(net: nn.Module) -> list[Slot]:
 
 
 @register(
-    family="mixing",
     paper="Verma, Lamb, Beckham, Najafi, Mitliagkas, Lopez-Paz and Bengio 2019, Manifold Mixup",
+    reference="mixing by hand between the layers of a network; mixup on the input; one process beside two.",
     strength="alpha",
     grid=(0.05, 0.2, 0.5, 1.0, 2.0, 8.0),
     off=0.0,
 )
-def manifold_mixup(alpha: float = 1.0) -> Recipe:
+def manifold_mixup(alpha: Annotated[float, AtLeast(0)] = 1.0) -> Recipe:
     """As mixup, but on a layer drawn each step: h_k <- lam h_k + (1 - lam) h_k', y likewise, lam ~ Beta(alpha, alpha).
 
     The layer is the input or the output of a hidden layer, all equally likely; in residual networks only those
@@ -62,13 +64,11 @@ def manifold_mixup(alpha: float = 1.0) -> Recipe:
     whole batch. Techniques that treat each sample in its own way, as `mixup(per_sample=True)`, come before this one.
 
     Args:
-        alpha: the strength, in [0, inf): 0 mixes nothing, 1 makes lambda uniform; 2 in the paper.
+        alpha: the strength: 0 mixes nothing, 1 makes lambda uniform; 2 in the paper.
 
     Raises:
-        ValueError: alpha is negative.
         UnfitError: the network has no hidden layer.
     """
-    require_at_least_0("alpha", alpha)
     if not alpha:
         return Recipe()
     draw, layers = Draw(), [0]  # layer 0 is the input

@@ -1,9 +1,11 @@
 """Mixup."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes.mixing._mixing import draw_lambda, draw_shift
@@ -22,13 +24,13 @@ def mix(x: Tensor, shift: int, lam: Tensor) -> Tensor:
 
 
 @register(
-    family="mixing",
     paper="Zhang, Cisse, Dauphin and Lopez-Paz 2018, mixup: Beyond Empirical Risk Minimization",
+    reference="the formula row by row; SciPy's Beta distribution; torchvision v2's MixUp at shift 1.",
     strength="alpha",
     grid=(0.05, 0.1, 0.2, 0.4, 1.0, 4.0),
     off=0.0,
 )
-def mixup(alpha: float = 0.2, per_sample: bool = False) -> Recipe:
+def mixup(alpha: Annotated[float, AtLeast(0)] = 0.2, per_sample: bool = False) -> Recipe:
     """Inputs and targets are mixed with another sample's: x <- lam x + (1 - lam) x' and y likewise.
 
     lam ~ Beta(alpha, alpha), one a batch as in the paper's code and by default in torchvision and timm; kornia draws
@@ -36,13 +38,9 @@ def mixup(alpha: float = 0.2, per_sample: bool = False) -> Recipe:
     paper's code permutes, torchvision takes the neighbour, timm the mirrored place.
 
     Args:
-        alpha: the strength, in [0, inf): 0 mixes nothing, 1 makes lambda uniform, large ones mix half and half.
+        alpha: the strength: 0 mixes nothing, 1 makes lambda uniform, large ones mix half and half.
         per_sample: draw a lambda for each sample.
-
-    Raises:
-        ValueError: alpha is negative.
     """
-    require_at_least_0("alpha", alpha)
 
     def batch(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         lam, shift = draw_lambda(alpha, len(x) if per_sample else 1), draw_shift(len(x))

@@ -1,10 +1,12 @@
 """Batch normalization over small parts of the batch."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipes._core.checks import require
+from recipes._core.checks import In, Whole
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes._core.surgery import normalize
@@ -42,13 +44,15 @@ class GhostBatchNorm(nn.Module):
 
 
 @register(
-    family="normalization",
     paper="Hoffer, Hubara and Soudry 2017, Train Longer, Generalize Better",
+    reference="`torch.nn.BatchNorm1d` and `BatchNorm2d`, one ghost batch after the other.",
     strength="size",
     grid=(64, 32, 16, 8, 4, 2),
     off=None,
 )
-def ghost_batch_norm(size: int | None = 16, momentum: float = 0.1) -> Recipe:
+def ghost_batch_norm(
+    size: Annotated[int | None, Whole(2, 1_000_000)] = 16, momentum: Annotated[float, In(0, 1, left=False)] = 0.1
+) -> Recipe:
     """Hidden layers are normalized over parts of the batch: h <- gamma * (h - mean_ghost) / std_ghost + beta.
 
     The smaller the ghost batch, the noisier its statistics. Ghost batches are contiguous rows; where `size` is at least
@@ -56,18 +60,15 @@ def ghost_batch_norm(size: int | None = 16, momentum: float = 0.1) -> Recipe:
     uses, move once for each ghost batch. Several processes give one process's numbers if `size` divides their shares.
 
     Args:
-        size: the strength, the smaller the stronger: rows of a ghost batch, at least 2; `None`: no normalization at
-            all, and a network's own is left alone.
-        momentum: the weight of the newest ghost batch in the running statistics, in (0, 1].
+        size: the strength, the smaller the stronger: rows of a ghost batch; `None`: no normalization at all, and a
+            network's own is left alone.
+        momentum: the weight of the newest ghost batch in the running statistics.
 
     Raises:
-        ValueError: size is below 2 or momentum outside (0, 1].
         UnfitError: the network has no hidden layer, or another recipe normalizes it.
     """
-    require(0 < momentum <= 1, "momentum", momentum, "in (0, 1]")
     if size is None:
         return Recipe()
-    require(size >= 2, "size", size, "at least 2, or None")
     return Recipe(
         model=normalize("ghost_batch_norm", lambda slot: GhostBatchNorm(slot.channels, slot.dims, momentum, size))
     )

@@ -1,8 +1,10 @@
 """Normalization over groups of channels."""
 
+from typing import Annotated
+
 from torch import nn
 
-from recipes._core.checks import require
+from recipes._core.checks import Whole
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes._core.slots import Slot
@@ -14,8 +16,11 @@ def count_groups(channels: int, size: int) -> int:
     return max(g for g in range(1, channels + 1) if channels % g == 0 and (g == 1 or channels // g >= size))
 
 
-@register(family="normalization", paper="Wu and He 2018, Group Normalization")
-def group_norm(size: int = 16) -> Recipe:
+@register(
+    paper="Wu and He 2018, Group Normalization",
+    reference="the closed form over groups, for each sample and group in a loop.",
+)
+def group_norm(size: Annotated[int, Whole(2, 1_000_000)] = 16) -> Recipe:
     """Hidden layers are normalized in each sample over groups of channels: h <- gamma * (h - mean) / std + beta.
 
     Between each hidden layer and its activation, or in place of a network's own batch norm. Feature maps are normalized
@@ -23,14 +28,11 @@ def group_norm(size: int = 16) -> Recipe:
     second, since small layers keep enough values in a group. Nothing depends on the batch. It has no strength.
 
     Args:
-        size: the least number of channels in a group, at least 2; groups have the next larger size that divides the
-            layer.
+        size: the least number of channels in a group; groups have the next larger size that divides the layer.
 
     Raises:
-        ValueError: size is below 2.
         UnfitError: the network has no hidden layer, or another recipe normalizes it.
     """
-    require(size >= 2, "size", size, "at least 2")
 
     def make(slot: Slot) -> nn.Module:
         return nn.GroupNorm(count_groups(slot.channels, size), slot.channels)

@@ -7,7 +7,10 @@ from recipes._core.registry import register
 from recipes._core.surgery import normalize
 
 
-@register(family="normalization", paper="Ba, Kiros and Hinton 2016, Layer Normalization")
+@register(
+    paper="Ba, Kiros and Hinton 2016, Layer Normalization",
+    reference="`torch.nn.functional.layer_norm` over all units of a sample.",
+)
 def layer_norm() -> Recipe:
     """Hidden layers are normalized in each sample over all units: h <- gamma * (h - mean) / std + beta.
 

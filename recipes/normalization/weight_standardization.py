@@ -29,9 +29,9 @@ class Standardized(nn.Module):
 
 
 @register(
-    family="normalization",
     paper="Qiao, Wang, Liu, Shen and Yuille 2019, Weight Standardization; Brock, De and Smith 2021, Characterizing "
     "Signal Propagation in Unnormalized ResNets",
+    reference="timm's `StdConv2d` and `ScaledStdConv2d`.",
 )
 def weight_standardization() -> Recipe:
     """Each hidden unit's incoming weights are standardized: w <- 1.71 / sqrt(fan-in) * (w - mean) / std.

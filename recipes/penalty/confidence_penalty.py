@@ -1,8 +1,10 @@
 """Confidence penalty."""
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.recipe import Recipe, Step
 from recipes._core.registry import register
 
@@ -14,26 +16,22 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 @register(
-    family="penalty",
     paper="Pereyra, Tucker, Chorowski, Kaiser and Hinton 2017, "
     "Regularizing Neural Networks by Penalizing Confident Output Distributions",
+    reference="`scipy.stats.entropy` and `torch.distributions.Categorical`.",
     strength="beta",
     grid=(0.03, 0.1, 0.3, 1.0, 3.0),
     off=0.0,
 )
-def confidence_penalty(beta: float = 0.3) -> Recipe:
+def confidence_penalty(beta: Annotated[float, AtLeast(0)] = 0.3) -> Recipe:
     """Confident predictions cost: adds -beta * mean over samples of the entropy of softmax(logits).
 
     Label smoothing pulls to the uniform distribution by the KL divergence the other way round. Without the paper's
     annealing and threshold.
 
     Args:
-        beta: the strength, in units of the loss (entropy in nats); at least 0.
-
-    Raises:
-        ValueError: beta is negative.
+        beta: the strength, in units of the loss (entropy in nats).
     """
-    require_at_least_0("beta", beta)
 
     def penalty(net: nn.Module, step: Step) -> Tensor:
         return -beta * entropy(step.logits).mean()

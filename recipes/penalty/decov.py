@@ -1,11 +1,11 @@
 """DeCov: decorrelated hidden units."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.distributed import all_sum, world
 from recipes._core.recipe import Recipe, Step
 from recipes._core.registry import register
@@ -44,26 +44,24 @@ class Listener:
 
 
 @register(
-    family="penalty",
     paper="Cogswell, Ahmed, Girshick, Zitnick and Batra 2016, "
     "Reducing Overfitting in Deep Networks by Decorrelating Representations",
+    reference="`numpy.cov`.",
     strength="lam",
     grid=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
     off=0.0,
 )
-def decov(lam: float = 0.1) -> Recipe:
+def decov(lam: Annotated[float, AtLeast(0)] = 0.1) -> Recipe:
     """Hidden units must not repeat each other: adds lam * (|C|_F^2 - |diag C|^2) / 2, C their covariance in the batch.
 
     Of the last hidden layer's activations, before any dropout there. With several processes C is the whole batch's.
 
     Args:
-        lam: lambda, the strength, in units of the loss; at least 0. 0.1 in most of the paper's experiments.
+        lam: lambda, the strength, in units of the loss. 0.1 in most of the paper's experiments.
 
     Raises:
-        ValueError: lam is negative.
         UnfitError: the network has no hidden units before a fully connected layer.
     """
-    require_at_least_0("lam", lam)
     if not lam:
         return Recipe()
     listener = Listener()

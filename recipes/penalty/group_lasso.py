@@ -1,9 +1,11 @@
 """Group lasso by the proximal step: whole units and filters become exactly zero."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require, require_at_least_0
+from recipes._core.checks import AtLeast, OneOf
 from recipes._core.recipe import Recipe, StepSize
 from recipes._core.registry import register
 from recipes._core.slots import weights
@@ -34,14 +36,14 @@ def group_threshold(w: Tensor, threshold: Tensor) -> Tensor:
 
 
 @register(
-    family="penalty",
     paper="Yuan and Lin 2006, Model Selection and Estimation in Regression with Grouped Variables; "
     "Wen, Wu, Wang, Chen and Li 2016, Learning Structured Sparsity in Deep Neural Networks",
+    reference="scikit-learn's MultiTaskLasso on the same convex problem, under SGD and under Adam; SciPy's minimizer.",
     strength="lam",
     grid=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
     off=0.0,
 )
-def group_lasso(lam: float = 1e-4, axis: int = 0) -> Recipe:
+def group_lasso(lam: Annotated[float, AtLeast(0)] = 1e-4, axis: Annotated[int, OneOf((0, 1))] = 0) -> Recipe:
     """Whole units become exactly zero: minimizes loss + lam * sum_g sqrt(n_g) * |w_g| over groups of n_g weights.
 
     A group is a unit's or filter's incoming weights (Wen et al.), or with axis = 1 what leaves it (Scardapane et al.
@@ -51,14 +53,9 @@ def group_lasso(lam: float = 1e-4, axis: int = 0) -> Recipe:
     Biases and normalization parameters are exempt.
 
     Args:
-        lam: lambda, the strength, in units of the loss; at least 0.
+        lam: lambda, the strength, in units of the loss.
         axis: 0 groups each weight by output unit or filter, 1 by input unit or channel.
-
-    Raises:
-        ValueError: lam is negative, or axis neither 0 nor 1.
     """
-    require_at_least_0("lam", lam)
-    require(axis in (0, 1), "axis", axis, "0 or 1")
 
     @torch.no_grad()
     def project(net: nn.Module, step_size: StepSize) -> None:

@@ -1,12 +1,13 @@
 """Input gradient regularization, or double backpropagation."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.passes import frozen_statistics
 from recipes._core.recipe import Recipe, Step
 from recipes._core.registry import register
@@ -22,14 +23,14 @@ def slope(net: nn.Module, x: Tensor, score: Callable[[Tensor], Tensor]) -> Tenso
 
 
 @register(
-    family="penalty",
     paper="Drucker and LeCun 1992, Improving Generalization Performance Using Double Backpropagation; "
     "Ross and Doshi-Velez 2018, Improving the Adversarial Robustness and Interpretability of Deep Neural Networks",
+    reference="`torch.func.grad` of each sample's loss; finite differences (`gradcheck`) for the penalty's gradient.",
     strength="lam",
     grid=(1e-3, 1e-2, 1e-1, 1.0, 10.0),
     off=0.0,
 )
-def input_gradient(lam: float = 0.1) -> Recipe:
+def input_gradient(lam: Annotated[float, AtLeast(0)] = 0.1) -> Recipe:
     """The loss must not change fast with the input: adds lam * mean over samples of |d CE / d x|^2.
 
     x in units of the input (pixels lie in [0, 1]), before the network standardizes it. CE is the soft cross-entropy
@@ -38,12 +39,8 @@ def input_gradient(lam: float = 0.1) -> Recipe:
     backward pass through the backward pass.
 
     Args:
-        lam: lambda, the strength; at least 0. Drucker and LeCun's penalty has lam = 1/2.
-
-    Raises:
-        ValueError: lam is negative.
+        lam: lambda, the strength. Drucker and LeCun's penalty has lam = 1/2.
     """
-    require_at_least_0("lam", lam)
 
     def penalty(net: nn.Module, step: Step) -> Tensor:
         gradient = slope(net, step.x, lambda logits: F.cross_entropy(logits, step.y, reduction="none"))

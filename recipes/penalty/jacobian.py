@@ -1,10 +1,12 @@
 """Jacobian regularization."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipes._core.checks import require, require_at_least_0
+from recipes._core.checks import AtLeast, Whole
 from recipes._core.distributed import draw_rows
 from recipes._core.recipe import Recipe, Step
 from recipes._core.registry import register
@@ -24,13 +26,13 @@ def squared_jacobian(net: nn.Module, x: Tensor, directions: Tensor) -> Tensor:
 
 
 @register(
-    family="penalty",
     paper="Hoffman, Roberts and Yaida 2019, Robust Learning with Jacobian Regularization",
+    reference="`torch.func.jacrev` of each sample, beside means over an orthonormal basis and over random directions.",
     strength="lam",
     grid=(1e-4, 1e-3, 1e-2, 1e-1, 1.0),
     off=0.0,
 )
-def jacobian(lam: float = 0.01, projections: int = 1) -> Recipe:
+def jacobian(lam: Annotated[float, AtLeast(0)] = 0.01, projections: Annotated[int, Whole(1, 1_000)] = 1) -> Recipe:
     """Logits must not change fast with the input: adds lam / 2 * mean over samples of |d logits / d x|_F^2.
 
     Estimated by random projections as in the paper: K * |d (v . logits) / d x|^2 for unit vectors v drawn anew for each
@@ -39,14 +41,9 @@ def jacobian(lam: float = 0.01, projections: int = 1) -> Recipe:
     `manifold_mixup` makes rows share a hidden layer, a sample's gradient is that of the whole batch's projections.
 
     Args:
-        lam: lambda, the strength; at least 0. 0.01 in the paper.
-        projections: how many vectors the estimate averages, at least 1; 1 in the paper.
-
-    Raises:
-        ValueError: lam or projections is out of its range.
+        lam: lambda, the strength. 0.01 in the paper.
+        projections: how many vectors the estimate averages; 1 in the paper.
     """
-    require_at_least_0("lam", lam)
-    require(projections >= 1, "projections", projections, "at least 1")
 
     def penalty(net: nn.Module, step: Step) -> Tensor:
         classes = step.y.shape[1]

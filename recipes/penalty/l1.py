@@ -1,9 +1,11 @@
 """L1 regularization by the proximal step: weights become exactly zero."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.recipe import Recipe, StepSize
 from recipes._core.registry import register
 from recipes._core.slots import weights
@@ -15,13 +17,13 @@ def soft_threshold(w: Tensor, threshold: Tensor | float) -> Tensor:
 
 
 @register(
-    family="penalty",
     paper="Tibshirani 1996, The Lasso; Parikh and Boyd 2014, Proximal Algorithms; Yun, Lozano and Yang 2021, ProxGen",
+    reference="torch's softshrink for the proximal step; scikit-learn's L1 logistic regression for the minimum.",
     strength="lam",
     grid=(1e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3),
     off=0.0,
 )
-def l1(lam: float = 3e-5) -> Recipe:
+def l1(lam: Annotated[float, AtLeast(0)] = 3e-5) -> Recipe:
     """Weights become exactly zero: minimizes loss + lam * sum |w| by a soft threshold after each optimizer step.
 
     A subgradient would only make weights small. The threshold is lam times the size of the step just made, coordinate
@@ -30,12 +32,8 @@ def l1(lam: float = 3e-5) -> Recipe:
     Biases and normalization parameters are exempt. The record's `zero_fraction` tells the sparsity.
 
     Args:
-        lam: lambda, the strength, in units of the loss; at least 0.
-
-    Raises:
-        ValueError: lam is negative.
+        lam: lambda, the strength, in units of the loss.
     """
-    require_at_least_0("lam", lam)
 
     @torch.no_grad()
     def project(net: nn.Module, step_size: StepSize) -> None:

@@ -1,9 +1,11 @@
 """Soft orthogonality of the weights."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.recipe import Recipe, Step
 from recipes._core.registry import register
 from recipes._core.slots import weights
@@ -18,14 +20,14 @@ def deviation(w: Tensor) -> Tensor:
 
 
 @register(
-    family="penalty",
     paper="Bansal, Chen and Wang 2018, Can We Gain More from Orthogonality Regularizations in Training Deep Networks?; "
     "Brock, Lim, Ritchie and Weston 2017, Neural Photo Editing with Introspective Adversarial Networks",
+    reference="NumPy's singular values s, |W^T W - I|^2 = sum (s^2 - 1)^2; `torch.nn.init.orthogonal_`.",
     strength="lam",
     grid=(1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
     off=0.0,
 )
-def orthogonal(lam: float = 1e-3) -> Recipe:
+def orthogonal(lam: Annotated[float, AtLeast(0)] = 1e-3) -> Recipe:
     """Each layer's weights are drawn to orthonormality: adds lam * sum over layers of |W^T W - I|_F^2.
 
     A convolution's W is (filters, channels * height * width). Of W^T W and W W^T the smaller one is taken, which can
@@ -33,12 +35,8 @@ def orthogonal(lam: float = 1e-3) -> Recipe:
     the same gradient up to a factor of 2. Brock takes absolute values in place of squares. The output layer counts.
 
     Args:
-        lam: lambda, the strength, in units of the loss; at least 0.
-
-    Raises:
-        ValueError: lam is negative.
+        lam: lambda, the strength, in units of the loss.
     """
-    require_at_least_0("lam", lam)
 
     def penalty(net: nn.Module, step: Step) -> Tensor:
         # Near the identity bfloat16 resolves no more than 1/128: the products are taken in single precision.

@@ -1,8 +1,10 @@
 """R-Drop."""
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast, In
 from recipes._core.passes import frozen_statistics
 from recipes._core.recipe import Recipe, Step
 from recipes._core.registry import register
@@ -16,13 +18,13 @@ def symmetric_kl(a: Tensor, b: Tensor) -> Tensor:
 
 
 @register(
-    family="penalty",
     paper="Liang et al. 2021, R-Drop: Regularized Dropout for Neural Networks",
+    reference="`torch.distributions.kl_divergence` of both passes; zero in a deterministic network.",
     strength="alpha",
     grid=(0.1, 0.3, 1.0, 3.0, 10.0),
     off=0.0,
 )
-def r_drop(alpha: float = 1.0, p: float = 0.3) -> Recipe:
+def r_drop(alpha: Annotated[float, AtLeast(0)] = 1.0, p: Annotated[float, In(0, 1, right=False)] = 0.3) -> Recipe:
     """Two dropout passes must agree: adds alpha * (KL(p1 || p2) + KL(p2 || p1)) / 2, averaged over samples.
 
     It brings `dropout(p)` with it, as the divergence is zero in a deterministic network; with p = 0 it regularizes the
@@ -31,14 +33,12 @@ def r_drop(alpha: float = 1.0, p: float = 0.3) -> Recipe:
     that its alpha is twice ours. Costs a second pass a step.
 
     Args:
-        alpha: the strength, in units of the loss; at least 0. The paper takes 0.6 on images and 0.1 to 5 on text.
-        p: of the dropout, in [0, 1).
+        alpha: the strength, in units of the loss. The paper takes 0.6 on images and 0.1 to 5 on text.
+        p: of the dropout.
 
     Raises:
-        ValueError: alpha or p is out of its range.
         UnfitError: p is not 0 and the network has no hidden units before a fully connected layer.
     """
-    require_at_least_0("alpha", alpha)
     noise = dropout(p)
 
     def penalty(net: nn.Module, step: Step) -> Tensor:

@@ -1,11 +1,12 @@
 """Virtual adversarial training."""
 
 from contextlib import AbstractContextManager
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from recipes._core.checks import require, require_at_least_0
+from recipes._core.checks import Above, AtLeast, Whole
 from recipes._core.distributed import draw_rows
 from recipes._core.passes import frozen_statistics
 from recipes._core.recipe import Recipe, Step
@@ -31,13 +32,18 @@ def same_draws(x: Tensor) -> AbstractContextManager[None]:
 
 
 @register(
-    family="penalty",
     paper="Miyato, Maeda, Koyama and Ishii 2018, Virtual Adversarial Training",
+    reference="the divergence's Hessian (`torch.func.hessian`), whose first eigenvector many rounds find.",
     strength="epsilon",
     grid=(0.03, 0.1, 0.3, 1.0, 2.0, 4.0),
     off=0.0,
 )
-def vat(epsilon: float = 1.0, alpha: float = 1.0, xi: float = 0.01, rounds: int = 1) -> Recipe:
+def vat(
+    epsilon: Annotated[float, AtLeast(0)] = 1.0,
+    alpha: Annotated[float, AtLeast(0)] = 1.0,
+    xi: Annotated[float, Above(0)] = 0.01,
+    rounds: Annotated[int, Whole(1, 100)] = 1,
+) -> Recipe:
     """Predictions must withstand the worst shift r of the input, |r| = epsilon: adds alpha * mean KL(p(x) || p(x + r)).
 
     r points where the divergence grows fastest, found by power iteration from a random start; p(x) is held constant.
@@ -46,19 +52,12 @@ def vat(epsilon: float = 1.0, alpha: float = 1.0, xi: float = 0.01, rounds: int 
     pixels each then moves by less than single precision resolves.
 
     Args:
-        epsilon: the strength: the L2 norm of the shift in units of the input (pixels lie in [0, 1]); at least 0. An
-            image of MNIST has norm 9.
-        alpha: weight of the penalty, in units of the loss; at least 0, 1 in the paper.
-        xi: length of the finite difference, above 0.
-        rounds: power iterations, at least 1; 1 in the paper.
-
-    Raises:
-        ValueError: an argument is out of its range.
+        epsilon: the strength: the L2 norm of the shift in units of the input (pixels lie in [0, 1]). An image of MNIST
+            has norm 9.
+        alpha: weight of the penalty, in units of the loss, 1 in the paper.
+        xi: length of the finite difference.
+        rounds: power iterations; 1 in the paper.
     """
-    require_at_least_0("epsilon", epsilon)
-    require_at_least_0("alpha", alpha)
-    require(xi > 0, "xi", xi, "above 0")
-    require(rounds >= 1, "rounds", rounds, "at least 1")
 
     def penalty(net: nn.Module, step: Step) -> Tensor:
         x = step.x

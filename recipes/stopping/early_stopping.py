@@ -1,11 +1,11 @@
 """Early stopping that restores the best weights."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from recipes._core.checks import require
+from recipes._core.checks import Whole
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 
@@ -43,26 +43,22 @@ class EarlyStopping(Callback):
 
 
 @register(
-    family="stopping",
     paper="Prechelt 1998, Early Stopping - But When?; Morgan and Bourlard 1990",
+    reference="Lightning's EarlyStopping on the same losses, which stops after the same epoch.",
     strength="patience",
     grid=(10, 5, 3, 2, 1),
     off=None,
 )
-def early_stopping(patience: int | None = 5) -> Recipe:
+def early_stopping(patience: Annotated[int | None, Whole(1, 1_000_000)] = 5) -> Recipe:
     """Training ends once validation loss stops improving, and the best epoch's weights are the ones measured.
 
     The weights of the best epoch are always restored, also when the last epoch is reached. Lightning's callback goes on
     with the last weights, Keras's does unless told to restore.
 
     Args:
-        patience: the strength, the smaller the stronger: epochs without improvement that are borne, at least 1;
-            `None` never stops and keeps the last weights.
-
-    Raises:
-        ValueError: patience is below 1.
+        patience: the strength, the smaller the stronger: epochs without improvement that are borne; `None` never stops
+            and keeps the last weights.
     """
     if patience is None:
         return Recipe()
-    require(patience >= 1, "patience", patience, "at least 1, or None")
     return Recipe(callbacks=lambda: [EarlyStopping(patience)])

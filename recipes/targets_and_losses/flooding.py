@@ -1,10 +1,12 @@
 """Flooding."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.distributed import all_sum, world
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
@@ -20,26 +22,22 @@ def flood(losses: Tensor, b: float) -> Tensor:
 
 
 @register(
-    family="targets and losses",
     paper="Ishida, Yamane, Sakai, Niu and Sugiyama 2020, "
     "Do We Need Zero Training Loss After Achieving Zero Training Error?",
+    reference="autograd of the paper's |L - b| + b on the mean loss of the whole batch.",
     strength="b",
     grid=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
     off=0.0,
 )
-def flooding(b: float = 0.05) -> Recipe:
+def flooding(b: Annotated[float, AtLeast(0)] = 0.05) -> Recipe:
     """The training loss does not fall below a level: the loss is |L - b| + b, L the mean cross-entropy of the batch.
 
     Below the level the step goes uphill. Penalties of other recipes stay outside. With several processes L is the
     whole batch's.
 
     Args:
-        b: the strength: the flood level in nats; at least 0.
-
-    Raises:
-        ValueError: b is negative.
+        b: the strength: the flood level in nats.
     """
-    require_at_least_0("b", b)
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         return flood(F.cross_entropy(logits, y, reduction="none"), b)

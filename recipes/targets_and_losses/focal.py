@@ -1,9 +1,11 @@
 """Focal loss."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from recipes._core.checks import require_at_least_0
+from recipes._core.checks import AtLeast
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 
@@ -17,26 +19,22 @@ def focal_loss(logits: Tensor, y: Tensor, gamma: float) -> Tensor:
 
 
 @register(
-    family="targets and losses",
     paper="Lin, Goyal, Girshick, He and Dollar 2017, Focal Loss for Dense Object Detection; "
     "Mukhoti et al. 2020, Calibrating Deep Neural Networks using Focal Loss",
+    reference="`kornia.losses.focal_loss` (softmax), `torchvision.ops.sigmoid_focal_loss` with two classes, and SciPy.",
     strength="gamma",
     grid=(0.5, 1.0, 2.0, 3.0, 5.0),
     off=0.0,
 )
-def focal(gamma: float = 2.0) -> Recipe:
+def focal(gamma: Annotated[float, AtLeast(0)] = 2.0) -> Recipe:
     """Samples that are classified well count less: the loss is -sum_k y_k (1 - p_k)^gamma log p_k.
 
     On the softmax, as in Mukhoti et al. and kornia; torchvision's `sigmoid_focal_loss` is the original on one sigmoid
     a class. Without class weights (the original's alpha). Soft targets weigh the classes' terms.
 
     Args:
-        gamma: the strength: the focusing parameter; at least 0.
-
-    Raises:
-        ValueError: gamma is negative.
+        gamma: the strength: the focusing parameter.
     """
-    require_at_least_0("gamma", gamma)
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         return focal_loss(logits, y, gamma)

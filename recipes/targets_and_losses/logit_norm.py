@@ -1,9 +1,11 @@
 """Logit normalization."""
 
+from typing import Annotated
+
 import torch.nn.functional as F
 from torch import Tensor
 
-from recipes._core.checks import require
+from recipes._core.checks import Above
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 
@@ -14,29 +16,25 @@ def normalized(logits: Tensor, tau: float) -> Tensor:
 
 
 @register(
-    family="targets and losses",
     paper="Wei, Xie, Cheng, Feng, An and Li 2022, Mitigating Neural Network Overconfidence with Logit Normalization",
+    reference="the paper's formula in NumPy and SciPy, sample by sample.",
     strength="tau",
     grid=(0.02, 0.04, 0.1, 0.3, 1.0, 3.0),
     off=None,
 )
-def logit_norm(tau: float | None = 0.1) -> Recipe:
+def logit_norm(tau: Annotated[float | None, Above(0)] = 0.1) -> Recipe:
     """The loss sees only the logits' direction: cross-entropy of logits / (tau * |logits|).
 
     As in the paper the training loss only is normalized: evaluation takes the softmax of the logits as they are, whose
     length the loss leaves free. So it is the accuracy that compares to other recipes, less so the validation loss.
 
     Args:
-        tau: the strength: the temperature, above 0; the logits' norm is 1 / tau, and the larger tau, the less confident
-            can the network be. The paper takes 0.04 on CIFAR-10; networks without normalization learn slowly from
-            that. `None` turns it off.
-
-    Raises:
-        ValueError: tau is not positive.
+        tau: the strength: the temperature; the logits' norm is 1 / tau, and the larger tau, the less confident can the
+            network be. The paper takes 0.04 on CIFAR-10; networks without normalization learn slowly from that. `None`
+            turns it off.
     """
     if tau is None:
         return Recipe()
-    require(tau > 0, "tau", tau, "above 0, or None")
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(normalized(logits, tau), y, reduction="none")

@@ -13,7 +13,6 @@ import re
 import socket
 import subprocess
 import sys
-import typing
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +27,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.training.prepare import prepare
 from datamodules import datasets
-from recipes import RecipeError, Task, Technique, UnfitError, build, techniques
+from recipes import In, OneOf, RecipeError, Task, Technique, UnfitError, Whole, build, canonical, techniques
+from recipes._core.checks import check_range, kinds_of, ranges_of
 
 TECHNIQUES = techniques()
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,14 +132,60 @@ def fitting(fit: Fit, recipe: str, **settings: Any) -> Any:
 @every
 def test_it_is_described(name: str) -> None:
     technique = TECHNIQUES[name]
-    doc = inspect.getdoc(technique.make) or ""
     assert technique.name == name
     assert technique.family in FAMILIES
     assert technique.summary.endswith(".")
+    assert technique.reference.endswith(".")
     assert technique.family == "baseline" or re.search(r"\b(19|20)\d\d\b", technique.paper)
     for parameter in inspect.signature(technique.make).parameters:
-        assert re.search(rf"^    [\w, ]*\b{parameter}\b[\w, ]*: ", doc, re.MULTILINE), parameter
-    assert not technique.parameters or "\nRaises:\n" in doc
+        assert re.search(rf"^    [\w, ]*\b{parameter}\b[\w, ]*: ", technique.doc, re.MULTILINE), parameter
+
+
+@every
+def test_what_is_read_from_its_file_is_what_the_function_says(name: str) -> None:
+    """The catalogue reads texts; `register` has looked at the function itself: its signature, docstring and module."""
+    read, described = TECHNIQUES[name], TECHNIQUES[name].make.technique  # type: ignore[attr-defined]
+    assert read == described
+    signature = inspect.signature(inspect.unwrap(read.make), eval_str=True)
+    assert {k: p for k, p in signature.parameters.items() if k != "task"} == read.parameters
+    assert list(signature.parameters)[-1] == "task" or "task" not in signature.parameters
+
+
+@every
+def test_every_number_has_a_range_in_which_its_default_lies(name: str) -> None:
+    for key, parameter in TECHNIQUES[name].parameters.items():
+        kinds, ranges = kinds_of(parameter.annotation), ranges_of(parameter.annotation)
+        if kinds != (bool,):
+            assert len(ranges) == 1, key
+            check_range(key, parameter.default, parameter.annotation)
+        if int in kinds:
+            assert isinstance(ranges[0], Whole | OneOf), key
+
+
+@every
+def test_what_lies_outside_of_a_range_is_refused_in_specs_and_in_calls(name: str) -> None:
+    for key, parameter in TECHNIQUES[name].parameters.items():
+        for allowed in ranges_of(parameter.annotation):
+            outside = "nowhere" if str in kinds_of(parameter.annotation) else beyond(allowed)
+            said = re.escape(f"{key} must be {allowed}")
+            with pytest.raises(RecipeError, match=f"^{name}: {said}(, or None)?, got ") as refused:
+                build(f"{name}({key}={outside!r})")
+            assert_refusal(refused.value)
+            with pytest.raises(ValueError, match=f"^{said}(, or None)?, got "):
+                TECHNIQUES[name].make(**{key: outside}, **({"task": Task()} if "task" in signature_of(name) else {}))
+
+
+def beyond(allowed: Any) -> float:
+    """A number outside of a range: above it, where it has an upper end."""
+    if isinstance(allowed, OneOf):
+        return 99_999_999
+    if isinstance(allowed, Whole):
+        return allowed.high + 1
+    return float(allowed.high + 1 if isinstance(allowed, In) else allowed.low - 1)
+
+
+def signature_of(name: str) -> Any:
+    return inspect.signature(TECHNIQUES[name].make).parameters
 
 
 @every
@@ -154,27 +200,28 @@ def test_strength_has_a_grid_and_an_off_value(name: str) -> None:
     assert list(technique.grid) in (sorted(set(technique.grid)), sorted(set(technique.grid), reverse=True))
     assert min(technique.grid) <= default <= max(technique.grid)
     assert technique.off not in technique.grid
-    hint = typing.get_type_hints(technique.make)[technique.strength]
-    assert technique.off is not None or type(None) in typing.get_args(hint)
+    annotation = technique.parameters[technique.strength].annotation
+    assert technique.off is not None or type(None) in kinds_of(annotation)
+    for value in (*technique.grid, technique.off):
+        check_range(technique.strength, value, annotation)
 
 
 @every
-def test_file_holds_it_alone_and_its_test_names_a_reference(name: str) -> None:
-    tree = ast.parse(Path(inspect.getfile(TECHNIQUES[name].make)).read_text(encoding="utf-8"))
+def test_file_holds_it_alone_and_its_test_lies_in_the_same_folder(name: str) -> None:
+    tree = ast.parse(Path(inspect.getfile(inspect.unwrap(TECHNIQUES[name].make))).read_text(encoding="utf-8"))
     functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.decorator_list]
     registered = [f for f in functions if any("register" in ast.unparse(d) for d in f.decorator_list)]
     assert [f.name for f in registered] == [name]
-    if name != "none":
-        test = next((ROOT / "tests" / "recipes").rglob(f"test_{name}.py"))
-        assert "Reference: " in (ast.get_docstring(ast.parse(test.read_text(encoding="utf-8"))) or "")
+    *folders, _ = TECHNIQUES[name].module.split(".")
+    assert ROOT.joinpath("tests", *folders, f"test_{name}.py").exists()
 
 
 @every
 def test_spec_round_trips(name: str) -> None:
     for spec in (name, *strengths(TECHNIQUES[name])):
-        canonical = str(build(spec))
-        assert str(build(canonical)) == canonical
-        assert canonical == name or re.fullmatch(rf"{name}\(.+=.+\)", canonical)
+        spelled = canonical(spec)
+        assert spelled == str(build(spec)) == str(build(spelled)) == canonical(spelled)
+        assert spelled == name or re.fullmatch(rf"{name}\(.+=.+\)", spelled)
 
 
 @every

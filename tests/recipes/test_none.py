@@ -1,5 +1,3 @@
-"""Reference: softmax regression by a training loop written by hand, with torch's own optimizers and schedule."""
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,3 @@
-"""Reference: torchvision v2's affine and flip, image by image, for the parameters drawn; their moments."""
-
 from __future__ import annotations
 
 import math

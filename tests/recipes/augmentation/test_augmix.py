@@ -1,5 +1,3 @@
-"""Reference: chains image by image by the paper's formula, SciPy's Jensen-Shannon distance; moments of the weights."""
-
 from __future__ import annotations
 
 import math

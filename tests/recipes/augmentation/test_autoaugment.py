@@ -1,5 +1,3 @@
-"""Reference: torchvision v2's CIFAR-10 policy, its table and its operations, image by image."""
-
 from __future__ import annotations
 
 import math

@@ -1,5 +1,3 @@
-"""Reference: torchvision v2's four color functions, image by image, in the order drawn; uniform distributions."""
-
 from __future__ import annotations
 
 import itertools

@@ -1,5 +1,3 @@
-"""Reference: torchvision v2's pad and crop, image by image; the uniform distribution of corners."""
-
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,3 @@
-"""Reference: a loop over images after the paper's code (clipped box around a centre); pixel counts in closed form."""
-
 from __future__ import annotations
 
 import itertools

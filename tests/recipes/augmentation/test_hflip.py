@@ -1,5 +1,3 @@
-"""Reference: torchvision v2's horizontal_flip, image by image; the binomial distribution of flips."""
-
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,3 @@
-"""Reference: torchvision v2's operations and magnitudes for the draws made, image by image (spaces: test_policies)."""
-
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,3 @@
-"""Reference: torchvision v2's RandomErasing, by the distribution of its boxes (Kolmogorov-Smirnov); pixel counts."""
-
 from __future__ import annotations
 
 import math

@@ -1,5 +1,3 @@
-"""Reference: torchvision v2's rotate, image by image, for the angles drawn; moments of the uniform distribution."""
-
 from __future__ import annotations
 
 import math

@@ -1,5 +1,3 @@
-"""Reference: torchvision v2's affine for shifts by whole pixels, bilinear weights by hand; moments of the shifts."""
-
 from __future__ import annotations
 
 import math

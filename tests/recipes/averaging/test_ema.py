@@ -1,5 +1,3 @@
-"""Reference: torch's AveragedModel with its EMA function over a real run's trajectory; debiased, the weighted mean."""
-
 from __future__ import annotations
 
 import math

@@ -1,5 +1,3 @@
-"""Reference: torch's AveragedModel and update_bn over the trajectory of a real run."""
-
 from __future__ import annotations
 
 import copy

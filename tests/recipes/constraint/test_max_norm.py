@@ -1,5 +1,3 @@
-"""Reference: `torch.renorm`."""
-
 import pytest
 import torch
 from helpers import network

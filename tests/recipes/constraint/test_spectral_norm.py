@@ -1,5 +1,3 @@
-"""Reference: `torch.linalg.matrix_norm` (SVD), and `parametrizations.spectral_norm` where the bound is active."""
-
 import copy
 from collections.abc import Callable
 

@@ -1,5 +1,3 @@
-"""Reference: `numpy.clip`."""
-
 import numpy as np
 import pytest
 from helpers import network

@@ -1,5 +1,3 @@
-"""Reference: `timm.utils.adaptive_clip_grad`."""
-
 import copy
 
 import pytest

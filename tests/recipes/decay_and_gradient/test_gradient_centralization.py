@@ -1,5 +1,3 @@
-"""Reference: NumPy, unit by unit; the projection I - e e^T of the paper; the sums of weights, which SGD keeps."""
-
 import numpy as np
 import pytest
 import torch

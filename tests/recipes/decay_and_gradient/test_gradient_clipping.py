@@ -1,5 +1,3 @@
-"""Reference: the closed form in NumPy on all gradients as one vector."""
-
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,3 @@
-"""Reference: the paper's variance eta / (1 + t)^gamma; SciPy's Kolmogorov-Smirnov test of the draws."""
-
 from collections.abc import Callable
 from typing import Any
 

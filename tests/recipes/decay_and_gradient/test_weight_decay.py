@@ -1,5 +1,3 @@
-"""Reference: torch.optim.AdamW, and stochastic gradient descent with decoupled decay by hand."""
-
 from __future__ import annotations
 
 import copy

@@ -1,5 +1,3 @@
-"""Reference: Hinton et al.'s loss written out: (1 - w) * CE(y) + w * CE(teacher)."""
-
 from __future__ import annotations
 
 import copy

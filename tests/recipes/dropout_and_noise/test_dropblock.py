@@ -1,5 +1,3 @@
-"""Reference: a loop that paints the blocks one by one; `torchvision.ops.drop_block2d` shows what it is wrapped for."""
-
 import math
 
 import pytest
@@ -101,7 +99,7 @@ def test_ramp_given_is_that_of_the_layers() -> None:
 def test_refusals() -> None:
     with pytest.raises(RecipeError, match=r"p must be in \[0, 1\), got 1.5"):
         build("dropblock(p=1.5)")
-    with pytest.raises(RecipeError, match="block must be at least 1, got 0"):
+    with pytest.raises(RecipeError, match="block must be from 1 to 1000, got 0"):
         build("dropblock(block=0)")
     with pytest.raises(UnfitError, match="no hidden units in feature maps"):
         apply("dropblock", "mlp")

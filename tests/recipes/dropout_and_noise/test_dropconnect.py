@@ -1,5 +1,3 @@
-"""Reference: `torch.nn.functional.linear` with the mask written out, and `F.dropout`'s rate on the weights."""
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,5 +1,3 @@
-"""Reference: `torch.nn.functional.dropout`, by its distribution."""
-
 import math
 
 import pytest

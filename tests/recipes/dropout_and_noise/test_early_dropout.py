@@ -1,5 +1,3 @@
-"""Reference: `numpy.linspace` from p to 0 over the early steps, as in the authors' code."""
-
 import math
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""Reference: SciPy's normal distribution, and the moments of `torch.nn.functional.dropout`'s factor."""
-
 import math
 
 import pytest

@@ -1,5 +1,3 @@
-"""Reference: SciPy's Kolmogorov-Smirnov test against the normal distribution."""
-
 import pytest
 import torch
 from scipy import stats

@@ -1,5 +1,3 @@
-"""Reference: a loop over stretches and rows, written from the paper's description."""
-
 import math
 from pathlib import Path
 
@@ -62,6 +60,32 @@ def test_arguments_given_are_those_of_the_layers(p: float, sigma: int, tau: int)
         assert len(subnetworks) == sigma
         assert_rate(subnetworks == 0, p)
         assert subnetworks.amax().item() == pytest.approx(1 / (1 - p))
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(8, 400), (1, 300), (5, 77), (16, 16), (64, 10), (64, 4), (100, 49)])
+@pytest.mark.parametrize(("sigma", "tau"), [(256, 16), (49, 1), (50, 50)])
+def test_every_subnetwork_has_its_turn_also_in_small_batches_and_short_runs(
+    rows: int, steps: int, sigma: int, tau: int
+) -> None:
+    """As many are trained as there are rows in all, sigma at most; each within one stretch, on as many rows."""
+    torch.manual_seed(0)
+    layer = GyroDropout(30, 0.5, sigma, tau)
+    layer.masks.copy_(torch.arange(sigma)[:, None].expand(sigma, 30))
+    layer.steps, used = steps, []
+    for step in range(steps):
+        layer.progress = step / steps
+        used.append(layer(torch.ones(rows, 30))[:, 0].long())
+    if steps * rows < sigma:
+        assert len(torch.cat(used).unique()) == steps * rows
+        return
+    together = min(rows, max(tau, math.ceil(sigma / steps)))
+    assert torch.cat(used).unique().tolist() == list(range(sigma))
+    for batch in used:
+        counts = batch.unique(return_counts=True)[1]
+        assert len(counts) == together
+        assert counts.max() - counts.min() <= 1
+    starts = [int(batch[0]) for batch in used]
+    assert starts == sorted(starts)  # one stretch after the other
 
 
 def test_two_processes_train_the_subnetworks_of_one(monkeypatch: pytest.MonkeyPatch) -> None:

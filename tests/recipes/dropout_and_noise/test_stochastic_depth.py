@@ -1,5 +1,3 @@
-"""Reference: `torchvision.ops.stochastic_depth` in mode "row" and timm's `drop_path`, by their distribution."""
-
 import pytest
 import torch
 from helpers import apply, assert_rate

@@ -1,5 +1,3 @@
-"""Reference: SciPy's normal distribution, and `torch.nn.functional.linear` with the noise written out."""
-
 import pytest
 import torch
 import torch.nn.functional as F

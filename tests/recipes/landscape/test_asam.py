@@ -1,5 +1,3 @@
-"""Reference: a plain two-pass loop with the scaled neighbourhood, in `test_sam.py`; here the property that names it."""
-
 from __future__ import annotations
 
 import torch

@@ -1,5 +1,3 @@
-"""Reference: algorithm 1 of the paper written out around torch's optimizers."""
-
 from __future__ import annotations
 
 import copy

@@ -1,7 +1,4 @@
-"""Reference: two steps by hand on a quadratic, and a plain two-pass loop on a network.
-
-Also covers `asam`, which shares the wrapper.
-"""
+"""Also covers `asam`, which shares the wrapper."""
 
 from __future__ import annotations
 

@@ -1,5 +1,3 @@
-"""Reference: counted pixels; boxes after the paper's code in a loop; torchvision v2's CutMix."""
-
 from __future__ import annotations
 
 import math

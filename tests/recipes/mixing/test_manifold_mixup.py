@@ -1,5 +1,3 @@
-"""Reference: mixing by hand between the layers of a network; mixup on the input; one process beside two."""
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Reference: the formula row by row; SciPy's Beta distribution; torchvision v2's MixUp at shift 1."""
-
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,3 @@
-"""Reference: the cross-entropy of two hard targets, weighted by lambda, on rows mixed by hand."""
-
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,3 @@
-"""Reference: the closed form, and `torch.nn.BatchNorm1d` and `BatchNorm2d` for the running statistics."""
-
 import pytest
 import torch
 from helpers import apply, assert_equal, state_of

@@ -1,5 +1,3 @@
-"""Reference: `torch.nn.BatchNorm1d` and `BatchNorm2d`, one ghost batch after the other."""
-
 import pytest
 import torch
 from helpers import apply, assert_equal, state_of
@@ -68,7 +66,7 @@ def test_it_replaces_a_networks_own_batch_norm_but_no_other_recipes() -> None:
 
 def test_off_and_refusals() -> None:
     assert ghost_batch_norm(None).model is None
-    with pytest.raises(RecipeError, match="size must be at least 2, or None, got 1"):
+    with pytest.raises(RecipeError, match="size must be from 2 to 1000000, or None, got 1"):
         build("ghost_batch_norm(size=1)")
     with pytest.raises(RecipeError, match=r"momentum must be in \(0, 1\], got 2.0"):
         build("ghost_batch_norm(momentum=2)")

@@ -1,5 +1,3 @@
-"""Reference: the closed form over groups, for each sample and group in a loop."""
-
 import pytest
 import torch
 from helpers import apply
@@ -38,7 +36,7 @@ def test_the_batch_does_not_matter_nor_does_the_mode() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(RecipeError, match="size must be at least 2, got 1"):
+    with pytest.raises(RecipeError, match="size must be from 2 to 1000000, got 1"):
         build("group_norm(size=1)")
     with pytest.raises(UnfitError, match="group_norm: batch_norm normalizes this network's hidden layers already"):
         apply("batch_norm+group_norm", "mlp")

@@ -1,5 +1,3 @@
-"""Reference: `torch.nn.functional.layer_norm` over all units of a sample."""
-
 import pytest
 import torch
 import torch.nn.functional as F

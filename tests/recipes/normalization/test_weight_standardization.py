@@ -1,5 +1,3 @@
-"""Reference: timm's `StdConv2d` and `ScaledStdConv2d`."""
-
 import pytest
 import torch
 from helpers import twins

@@ -1,5 +1,3 @@
-"""Reference: `scipy.stats.entropy` and `torch.distributions.Categorical`."""
-
 import numpy as np
 import pytest
 import scipy.special

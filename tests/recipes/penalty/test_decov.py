@@ -1,5 +1,3 @@
-"""Reference: `numpy.cov`."""
-
 import copy
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Reference: scikit-learn's elastic net logistic regression; its ends are `l1` and `l2`, tested on their own."""
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,3 @@
-"""Reference: scikit-learn's MultiTaskLasso on the same convex problem, under SGD and under Adam; SciPy's minimizer."""
-
 import math
 
 import numpy as np

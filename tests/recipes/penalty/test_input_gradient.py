@@ -1,5 +1,3 @@
-"""Reference: `torch.func.grad` of each sample's loss; finite differences (`gradcheck`) for the penalty's gradient."""
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,5 +1,3 @@
-"""Reference: `torch.func.jacrev` of each sample, beside means over an orthonormal basis and over random directions."""
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -57,5 +55,5 @@ def test_off_and_refusals() -> None:
     assert jacobian(0.0).penalty is None
     with pytest.raises(RecipeError, match="lam must be at least 0"):
         build("jacobian(lam=-1)")
-    with pytest.raises(RecipeError, match="projections must be at least 1"):
+    with pytest.raises(RecipeError, match="projections must be from 1 to 1000, got 0"):
         build("jacobian(projections=0)")

@@ -1,5 +1,3 @@
-"""Reference: torch's softshrink for the proximal step; scikit-learn's L1 logistic regression for the minimum."""
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,3 @@
-"""Reference: torch.optim.SGD's coupled weight decay for the gradient; scikit-learn's ridge logistic regression."""
-
 from __future__ import annotations
 
 import copy

@@ -1,5 +1,3 @@
-"""Reference: NumPy's singular values s, |W^T W - I|^2 = sum (s^2 - 1)^2; `torch.nn.init.orthogonal_`."""
-
 import numpy as np
 import pytest
 import torch

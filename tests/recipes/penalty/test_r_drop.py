@@ -1,5 +1,3 @@
-"""Reference: `torch.distributions.kl_divergence` of both passes; zero in a deterministic network."""
-
 import pytest
 import torch
 from helpers import apply, network

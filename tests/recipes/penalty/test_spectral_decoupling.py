@@ -1,5 +1,3 @@
-"""Reference: the paper's formula in NumPy, sample by sample."""
-
 import numpy as np
 import pytest
 import torch

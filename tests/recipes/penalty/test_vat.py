@@ -1,5 +1,3 @@
-"""Reference: the divergence's Hessian (`torch.func.hessian`), whose first eigenvector many rounds find."""
-
 from collections.abc import Callable, Iterable
 
 import pytest

@@ -1,5 +1,3 @@
-"""Reference: Lightning's EarlyStopping on the same losses, which stops after the same epoch."""
-
 from __future__ import annotations
 
 import io

@@ -1,5 +1,3 @@
-"""Reference: autograd of the paper's |L - b| + b on the mean loss of the whole batch."""
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,5 +1,3 @@
-"""Reference: `kornia.losses.focal_loss` (softmax), `torchvision.ops.sigmoid_focal_loss` with two classes, and SciPy."""
-
 import kornia
 import pytest
 import scipy.special

@@ -1,5 +1,3 @@
-"""Reference: torch.nn.functional.cross_entropy(label_smoothing=)."""
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,3 @@
-"""Reference: `torch.nn.functional.cross_entropy(label_smoothing=)`, which it equals where the prediction is right."""
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -191,7 +191,7 @@ def test_another_learning_rate_than_the_baselines_is_shown(tmp_path: Path, repor
 
 
 def test_every_family_has_a_marker_of_its_own() -> None:
-    shapes = [figure.look(family)[1] for family in labels.families()]
+    shapes = [figure.family_style(family)[1] for family in labels.families()]
     drawn = {svg.shape(kind, 0, 0, "m") for kind in shapes}
     assert len(drawn) == len(shapes) == len(labels.families())
 
@@ -323,8 +323,7 @@ def test_a_bin_of_confidence_of_few_samples_is_not_drawn(tmp_path: Path) -> None
     (record,) = three("none")[:1]
     bins = record["reliability"]
     record["reliability"] = {**bins, "count": [9, 10, 200, *[0] * (len(bins["count"]) - 3)]}
-    (group,) = summarize([parse(record)])
-    drawn = reliability.reliability(group)
+    (drawn,) = reliability.reliability(report_of([parse(record)]))
     assert sum(panel.body.count("<circle") for panel in drawn.panels) == 2
     assert "fewer than 10 samples are left out" in drawn.caption
 

@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from bench.reporting.statistics import LEVEL, Array, Interval
+from bench.reporting.statistics import LEVEL, RESAMPLES, Array, Interval
 
 Bits = NDArray[np.bool_]
 
-RESAMPLES = 10_000
-"""The ends of a 95 % interval then rest on 250 of them."""
 BLOCK = 2**22
 """Counts drawn at a time, 32 MB."""
 

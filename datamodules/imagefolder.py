@@ -146,9 +146,8 @@ def _tree(data_dir: Path, split: str) -> Tree:
             raise DataError(f"the name of the class folder {entry.path} cannot be shown: rename it")
     tree = {entry.name: _images(data_dir, f"{split}/{entry.name}") for entry in entries}
     if empty := [name for name, files in tree.items() if not files]:
-        raise DataError(
-            f"{data_dir / split / empty[0]} holds no image: add some, or remove this class from every split"
-        )
+        removal = ", or remove this class from every split" if len(tree) > 2 else ""
+        raise DataError(f"{data_dir / split / empty[0]} holds no image: add some{removal}")
     return tree
 
 

@@ -6,8 +6,8 @@ distribution of the largest studentized difference (Fisher 1935, The Design of E
 Resampling-Based Multiple Testing; Nichols and Holmes 2002, Nonparametric Permutation Tests for Functional
 Neuroimaging). What a recipe shows beyond that is more than the best of m recipes without effect would show.
 
-The statistic is z = |sum d| / sqrt(sum d^2). A flip leaves the sum of squares as it is, so z is cheap, has variance 1
-under the flips, and grows with Student's t = z sqrt(n - 1) / sqrt(n - z^2): with n seeds for every recipe both give the
+The statistic is z = |sum d| / sqrt(sum d^2). Flips leave the sum of squares as it is, so z is cheap and of one scale for
+all recipes. It grows with Student's t = z sqrt(n - 1) / sqrt(n - z^2), so with n seeds for every recipe both give the
 same p-values. Special cases follow from it:
 
 - All differences 0: z = 0 and p = 1.
@@ -135,7 +135,7 @@ def simultaneous_intervals(differences: ArrayLike, alpha: float = ALPHA) -> tupl
 
     No search is needed. A pattern s is at least as extreme as the observed one for delta below the mean exactly if
     delta >= min(mean of the flipped seeds, mean of the others, mean - se t(M)), where M is the other recipes' largest z
-    under s. The lower end is the (alpha share)th of these numbers.
+    under s. The lower end is the least of these numbers that more than a share alpha of the patterns do not exceed.
     """
     d = _checked(differences)
     x, available, scale = _scaled(d)
@@ -331,7 +331,7 @@ def _block(m: int) -> int:
 
 
 def _sign_patterns(n: int, m: int) -> Iterator[Array]:
-    """Blocks (n, patterns) of signs, the observed pattern first: all with a positive first sign, or random ones."""
+    """Blocks (n, patterns) of signs, the observed pattern first: all that leave the last seed as it is, or random ones."""
     size = _block(m)
     if _exact(n, m):
         for start in range(0, _pattern_count(n, m), size):

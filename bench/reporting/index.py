@@ -53,10 +53,16 @@ def write_index(results: Path) -> None:
 def _row(folder: Path) -> list[str]:
     link = f"[{markdown(folder.name)}]({quote(folder.name)}/report.md)"
     try:
-        text = (folder / "summary.csv").read_text(encoding="utf-8")
-        return [link, *_cells(list(csv.DictReader(io.StringIO(text, newline=""))))]
+        return [link, *_cells(_read(folder / "summary.csv"))]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return [link, *["not readable"] * 4]
+
+
+def _read(summary: Path) -> list[dict[str, str]]:
+    table = csv.DictReader(io.StringIO(summary.read_text(encoding="utf-8"), newline=""))
+    if "mark" not in (table.fieldnames or ()):
+        raise ValueError("no summary of a report")
+    return list(table)
 
 
 def _cells(rows: Sequence[Mapping[str, str]]) -> list[str]:

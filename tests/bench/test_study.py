@@ -20,7 +20,7 @@ import pytest
 
 from bench import RunConfig
 from bench.engines import cell, local, registry
-from bench.reporting.columns import SUMMARY_COLUMNS
+from bench.reporting import columns
 from bench.studies.ledger import Book
 from bench.study import main
 
@@ -239,7 +239,7 @@ def test_the_comparison_is_mirrored_to_wandb_once_at_the_end(tmp_path: Path) -> 
     (table,) = tmp_path.glob("wandb/*run-*/files/media/table/comparison*.json")
     (tmp_path / "wandb" / "comparison.sha256").unlink()
     content = json.loads(table.read_text())
-    assert content["columns"] == list(SUMMARY_COLUMNS)
+    assert content["columns"] == [name for column in columns.SUMMARY for name in columns.BY_NAME[column].names]
     rows = [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
     assert {row["recipe"]: row["n"] for row in rows} == {"none": 2, "dropout(p=0.3)": 2}
     assert len(list(tmp_path.glob("wandb/*run-*"))) == 4 + 1

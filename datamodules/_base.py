@@ -58,12 +58,14 @@ class DataModule(LightningDataModule):
         image_size: height and width in pixels, for datasets whose images can be resized.
         train_size: training rows to keep, stratified; None keeps all. Smaller sizes are subsets of larger ones.
         val_fraction: share of the training part held out for validation; None takes the dataset's own.
+        nested: `train_size` counts training and validation rows together, and `val_fraction` is the share of these.
         split_seed: keys the split.
         seed: keys the order of the training batches.
         batch_size: rows of a training step over all processes; at most the training split's size.
         eval_batch_size: rows of an evaluation step on each process.
         fold, folds: cross-validation: validate on that one (from 0) of so many stratified folds of the training split.
         resample: train on that bootstrap resample of the training split.
+        part: with `nested`, which of the parts of `train_size` rows without a common row to take, from 0.
 
     Attributes:
         info, kind, keeps: the registry's entry.
@@ -93,14 +95,16 @@ class DataModule(LightningDataModule):
         fold: int | None = None,
         folds: int | None = None,
         resample: int | None = None,
+        part: int | None = None,
+        nested: bool = False,
     ) -> None:
         super().__init__()
         _check_least(image_size=(image_size, 1), split_seed=(split_seed, 0), seed=(seed, 0))
         _check_least(batch_size=(batch_size, 1), eval_batch_size=(eval_batch_size, 1), resample=(resample, 0))
         self.info = find(dataset)
         self.kind, self.keeps = self.info.kind, self.info.keeps
-        again = Again(fold, folds, resample)
-        data = _prepare(_Wanted(_now(dataset, data_dir), image_size, train_size, val_fraction, split_seed, again))
+        again, files = Again(fold, folds, resample, part), _now(dataset, data_dir)
+        data = _prepare(_Wanted(files, image_size, train_size, val_fraction, split_seed, again, nested))
         self.splits, self.classes, self.fingerprint = data.splits, data.classes, data.fingerprint
         self.mean, self.std, self.title = data.mean, data.std, data.title
         self.shape = tuple(data.splits["train"].x.shape[1:])
@@ -207,13 +211,15 @@ def fingerprint(
     fold: int | None = None,
     folds: int | None = None,
     resample: int | None = None,
+    part: int | None = None,
+    nested: bool = False,
 ) -> str:
     """`DataModule(...).fingerprint` of the same settings, without making the splits.
 
     It is that of the files as they are now: each call looks at all of them, though it reads only changed ones.
     """
-    again = Again(fold, folds, resample)
-    return _fingerprint(_Wanted(_now(dataset, data_dir), image_size, train_size, val_fraction, split_seed, again))
+    again, files = Again(fold, folds, resample, part), _now(dataset, data_dir)
+    return _fingerprint(_Wanted(files, image_size, train_size, val_fraction, split_seed, again, nested))
 
 
 def clear_cache() -> None:
@@ -256,6 +262,7 @@ class _Wanted(NamedTuple):
     val_fraction: float | None
     split_seed: int
     again: Again
+    nested: bool
 
 
 class _Prepared(NamedTuple):
@@ -293,7 +300,15 @@ def _divide(wanted: _Wanted) -> tuple[Parts, str]:
         )
     fraction = find(name).val_fraction if fraction is None else fraction
     parts = split(
-        name, arrays.train_y, own_val, wanted.train_size, fraction, wanted.split_seed, wanted.again, arrays.classes
+        name,
+        arrays.train_y,
+        own_val,
+        wanted.train_size,
+        fraction,
+        wanted.split_seed,
+        wanted.again,
+        arrays.classes,
+        wanted.nested,
     )
     return parts, _sha256(digest.encode(), *parts)
 

@@ -15,7 +15,7 @@ from bench.studies import bias_variance, tuning
 from bench.studies.study_file import Condition, Study, with_strengths
 from bench.studies.tuning import Candidate
 from bench.training import predictions
-from bench.training.prepare import data_fingerprint
+from bench.training.prepare import data_fingerprint, split_of
 from bench.training.record import Record, load_or_set_aside
 from bench.training.settings import SUITE_VERSION, RunConfig, canonical_json
 
@@ -35,6 +35,8 @@ class Book:
     """By what identifies the cell and by the fingerprint of its data, empty where a run could not read them."""
     decomposed: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     """Rows of decomposition.json."""
+    prints: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    """Fingerprints of data, by what decides them, taken once after each scan: ten thousands of files are looked at."""
 
     def scan(self) -> None:
         """Read every record of the folder, and what was computed of predictions that may be gone."""
@@ -45,6 +47,7 @@ class Book:
                 if time.time() - path.stat().st_mtime > LEFT_OVER:
                     path.unlink()
         self.decomposed = bias_variance.load_rows(self.folder)
+        self.prints.clear()
 
     def add(self, record: Record | None) -> None:
         """Take a record, unless it is of another version, a failure to be tried again, or a failure made good."""
@@ -60,8 +63,10 @@ class Book:
 
     def find(self, config: RunConfig) -> Record | None:
         """The record of a cell for which nothing is left to do: of today's data, and with its predictions if needed."""
-        cell = key(config)
-        found = self.records.get((cell, data_fingerprint(config))) or self.records.get((cell, ""))
+        cell, data = key(config), (config.dataset, *split_of(config).values())
+        if data not in self.prints:
+            self.prints[data] = data_fingerprint(config)
+        found = self.records.get((cell, self.prints[data])) or self.records.get((cell, ""))
         if found is None:
             return None
         return found if found.status != "ok" or config.resample is None or self._predicted(config, found) else None

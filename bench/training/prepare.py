@@ -56,7 +56,7 @@ def prepare(config: RunConfig, *, elsewhere: bool = False) -> Prepared:
         raise ConfigError("resample stores predictions of one process: use one device")
     if not elsewhere:
         _check_machine(config)
-    data = DataModule(config.dataset, **_split_of(config), seed=config.seed, batch_size=config.batch_size or 1)
+    data = DataModule(config.dataset, **split_of(config), seed=config.seed, batch_size=config.batch_size or 1)
     processes = config.devices * config.num_nodes
     if data.batch_size % processes:
         raise ConfigError(
@@ -84,7 +84,7 @@ def memory_format(net: nn.Module) -> torch.memory_format:
     return torch.preserve_format if unsafe else torch.channels_last
 
 
-def _split_of(config: RunConfig) -> dict[str, Any]:
+def split_of(config: RunConfig) -> dict[str, Any]:
     """The settings that decide which rows a run trains on and is measured on."""
     names = ("image_size", "train_size", "val_fraction", "split_seed", "fold", "folds", "resample")
     return {"data_dir": config.data_dir} | {name: getattr(config, name) for name in names}
@@ -92,7 +92,7 @@ def _split_of(config: RunConfig) -> dict[str, Any]:
 
 def data_fingerprint(config: RunConfig) -> str:
     """The fingerprint of the data and split that a run would train on now."""
-    return datamodules.fingerprint(config.dataset, **_split_of(config))
+    return datamodules.fingerprint(config.dataset, **split_of(config))
 
 
 def _check_machine(config: RunConfig) -> None:

@@ -16,7 +16,7 @@ from bench.reporting.model import Report
 from bench.reporting.report import read_report, write_report
 from bench.reporting.wandb_table import check_mode, log_table
 from bench.terminal.parser import Parser, refuse
-from bench.training import wandb_mirror
+from bench.training import wandb_tracker
 from bench.training.errors import WRONG_INPUT
 
 
@@ -25,7 +25,7 @@ def make_parser() -> Parser:
     parser.add_argument("folder", type=Path, help="results folder: it holds records/, and study.yaml if it is a study")
     parser.add_argument("--fail_on_missing", action="store_true", help="exit status 1 if a cell has no finished record")
     parser.add_argument(
-        "--wandb", default="disabled", help=f"log the table to Weights & Biases: {', '.join(wandb_mirror.MODES)}"
+        "--wandb", default="disabled", help=f"log the table to Weights & Biases: {', '.join(wandb_tracker.MODES)}"
     )
     parser.add_argument("--project", default="regularization-bench", help="Weights & Biases project")
     return parser

@@ -50,7 +50,9 @@ def page(report: Report, figures: Sequence[Figure]) -> str:
         _environment()
         .get_template("report.html.j2")
         .render(
-            policy=Markup(f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"),
+            policy=Markup(
+                f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
+            ),
             style=Markup(style),  # noqa: S704 - files of ours
             script=Markup(script),  # noqa: S704
             report=report,

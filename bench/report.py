@@ -11,8 +11,7 @@ if __package__ in (None, ""):  # run as a script: the repository's root, not ben
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     gc.disable()  # the process ends soon, and hardly leaves cycles: an eighth of its time, for 10 MB
 
-from bench.reporting.index import write_index
-from bench.reporting.model import Report
+from bench.reporting.index import has_index, write_index
 from bench.reporting.report import read_report, write_report
 from bench.reporting.wandb_table import check_mode, log_table
 from bench.terminal.parser import Parser, refuse
@@ -25,6 +24,11 @@ def make_parser() -> Parser:
     parser.add_argument("folder", type=Path, help="results folder: it holds records/, and study.yaml if it is a study")
     parser.add_argument("--fail_on_missing", action="store_true", help="exit status 1 if a cell has no finished record")
     parser.add_argument(
+        "--index",
+        action="store_true",
+        help="also list all studies beside the folder in a README.md above it; one that was made so is kept up to date",
+    )
+    parser.add_argument(
         "--wandb", default="disabled", help=f"log the table to Weights & Biases: {', '.join(wandb_tracker.MODES)}"
     )
     parser.add_argument("--project", default="regularization-bench", help="Weights & Biases project")
@@ -33,25 +37,21 @@ def make_parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a cell is missing and --fail_on_missing was given, 2 the input is wrong."""
-    with refuse((*WRONG_INPUT, OSError)) as refused:  # OSError: a folder that cannot be written to
+    with refuse((*WRONG_INPUT, OSError)) as refused:  # OSError: a folder that cannot be read or written to
         flags = make_parser().parse_args(sys.argv[1:] if argv is None else argv)
+        folder, above = flags.folder, flags.folder.resolve().parent
         check_mode(flags.wandb)
-        report = read_report(flags.folder)
-        write_report(report, flags.folder)
-        if flags.folder.resolve().parent.name == "results":
-            write_index(flags.folder.resolve().parent)
-        log_table(report.name, report.groups, flags.wandb, flags.project, flags.folder)
-        return _finish(report, flags.folder, flags.fail_on_missing)
+        report = read_report(folder)
+        write_report(report, folder)
+        if flags.index or has_index(above):
+            write_index(above)
+        log_table(report.name, report.groups, flags.wandb, flags.project, folder)
+        files = "report.md, summary.csv, runs.csv, table.tex, figures/"
+        print(f"{len(report.runs):,} records: {folder / 'report.html'}, {files}")
+        if report.lacking:
+            print(f"{report.lacking} cells have no finished record", file=sys.stderr)
+        return 1 if report.lacking and flags.fail_on_missing else 0
     return refused.status
-
-
-def _finish(report: Report, folder: Path, fail_on_missing: bool) -> int:
-    print(
-        f"{len(report.runs):,} records: {folder / 'report.html'}, report.md, summary.csv, runs.csv, table.tex, figures/"
-    )
-    if report.lacking:
-        print(f"{report.lacking} cells have no finished record", file=sys.stderr)
-    return 1 if report.lacking and fail_on_missing else 0
 
 
 if __name__ == "__main__":

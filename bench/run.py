@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import typing
 from dataclasses import asdict, fields, replace
@@ -17,6 +16,7 @@ from lightning.pytorch import Callback
 from rich.console import Console
 from rich.text import Text
 
+from bench.terminal import commands
 from bench.terminal import console as screen
 from bench.terminal.parser import Parser, refuse
 from bench.training import networks, record
@@ -116,8 +116,8 @@ def baseline_command(config: RunConfig, seeds: int) -> str:
     """The command that trains the baseline of these settings."""
     default = asdict(RunConfig())
     changed = {k: v for k, v in asdict(config).items() if v != default[k] and k != "recipe"}
-    flags = [f"--{k}" if v is True else f"--{k} {shlex.quote(str(v))}" for k, v in changed.items()]
-    return " ".join(["python bench/run.py --recipe none", *flags, *([f"--seeds {seeds}"] if seeds > 1 else [])])
+    several = {"seeds": seeds} if seeds > 1 else {}
+    return commands.command("bench/run.py", *commands.flags({"recipe": "none", **changed, **several}))
 
 
 def _plan(prepared: Prepared) -> screen.Plan:

@@ -32,6 +32,7 @@ from bench.studies.ledger import Book, Cells, count
 from bench.studies.outcomes import write_summaries
 from bench.studies.scheduler import _with_setters, leave_out_unfit, run
 from bench.studies.study_file import Condition, Study, as_written, load_study
+from bench.terminal.commands import command
 from bench.terminal.parser import Parser, refuse
 from bench.terminal.progress import Display, show_plan
 from bench.training.errors import WRONG_INPUT, ConfigError
@@ -128,7 +129,7 @@ def report_end(study: Study, book: Book, cells: Cells, console: Console, options
         print(f"{bad} cells did not end well; --retry_failed trains the failed ones again", file=sys.stderr)
     if missing := cells.total - len(cells.finished):
         print(f"{missing} cells could not be trained: what they depend on failed or changed", file=sys.stderr)
-    console.print(f"next: python bench/report.py {study.folder}", soft_wrap=True)
+    console.print(f"next: {command('bench/report.py', study.folder)}", soft_wrap=True)
     return 1 if bad or missing else 0
 
 

@@ -7,12 +7,14 @@ from datamodules._base import (
     DataModule,
     Dataset,
     Split,
+    clear_cache,
     datasets,
     epoch_order,
     find,
     fingerprint,
     register,
 )
+from datamodules._memory import available_memory, memory_needed
 
 __all__ = [
     "TRANSFORMATIONS",
@@ -21,9 +23,12 @@ __all__ = [
     "DataModule",
     "Dataset",
     "Split",
+    "available_memory",
+    "clear_cache",
     "datasets",
     "epoch_order",
     "find",
     "fingerprint",
+    "memory_needed",
     "register",
 ]

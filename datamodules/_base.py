@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -19,6 +19,7 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch import LongTensor, Tensor
 
+from datamodules._files import state
 from datamodules._registry import TRANSFORMATIONS, Arrays, DataError, Dataset, datasets, find, register
 from datamodules._split import Again, Parts, split
 
@@ -95,18 +96,11 @@ class DataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         _check_least(image_size=(image_size, 1), split_seed=(split_seed, 0), seed=(seed, 0))
-        _check_least(batch_size=(batch_size, 1), eval_batch_size=(eval_batch_size, 1))
+        _check_least(batch_size=(batch_size, 1), eval_batch_size=(eval_batch_size, 1), resample=(resample, 0))
         self.info = find(dataset)
         self.kind, self.keeps = self.info.kind, self.info.keeps
-        data = _prepare(
-            dataset,
-            Path(data_dir).expanduser().absolute(),
-            image_size,
-            train_size,
-            val_fraction,
-            split_seed,
-            Again(fold, folds, resample),
-        )
+        again = Again(fold, folds, resample)
+        data = _prepare(_Wanted(_now(dataset, data_dir), image_size, train_size, val_fraction, split_seed, again))
         self.splits, self.classes, self.fingerprint = data.splits, data.classes, data.fingerprint
         self.mean, self.std, self.title = data.mean, data.std, data.title
         self.shape = tuple(data.splits["train"].x.shape[1:])
@@ -202,7 +196,6 @@ def shard(rows: Split, rank: int, world: int) -> Split:
     return Split(rows.x[rank::world], rows.y[rank::world])
 
 
-@cache
 def fingerprint(
     dataset: str,
     *,
@@ -215,22 +208,54 @@ def fingerprint(
     folds: int | None = None,
     resample: int | None = None,
 ) -> str:
-    """`DataModule(...).fingerprint` of the same settings, without making the splits."""
-    root = Path(data_dir).expanduser().absolute()
+    """`DataModule(...).fingerprint` of the same settings, without making the splits.
+
+    It is that of the files as they are now: each call looks at all of them, though it reads only changed ones.
+    """
     again = Again(fold, folds, resample)
-    return _divide(dataset, root, image_size, train_size, val_fraction, split_seed, again)[1]
+    return _fingerprint(_Wanted(_now(dataset, data_dir), image_size, train_size, val_fraction, split_seed, again))
 
 
 def clear_cache() -> None:
-    """Forget decoded datasets, so that changed files are read again by this process."""
+    """Forget decoded datasets, which frees their memory. Changed files are read again without it."""
     _prepare.cache_clear()
+    _fingerprint.cache_clear()
     _decode.cache_clear()
-    fingerprint.cache_clear()
 
 
 def _to_float(x: Tensor) -> Tensor:
     # A copy in either case: nobody downstream can change the data in place.
     return x.float().div_(255) if x.dtype == torch.uint8 else x.to(torch.float32, copy=True)
+
+
+class _Files(NamedTuple):
+    """A dataset as its files are now: what decoded data are remembered by."""
+
+    name: str
+    data_dir: Path
+    state: object
+
+
+def _now(name: str, data_dir: str | Path) -> _Files:
+    info = find(name)
+    if "\0" in str(data_dir):
+        raise DataError(f"--data_dir {data_dir}: no path has a zero byte")
+    try:
+        folder = Path(data_dir).expanduser().absolute()
+    except RuntimeError as error:  # nobody has that home folder
+        raise DataError(f"--data_dir {data_dir}: {error}") from None
+    return _Files(name, folder, state(info.files(folder)))
+
+
+class _Wanted(NamedTuple):
+    """What is to be made of a dataset."""
+
+    files: _Files
+    image_size: int | None
+    train_size: int | None
+    val_fraction: float | None
+    split_seed: int
+    again: Again
 
 
 class _Prepared(NamedTuple):
@@ -244,50 +269,42 @@ class _Prepared(NamedTuple):
 
 # Many runs of one process share a dataset, and the folds of a cross-validation take turns. CIFAR-10 takes 180 MB each.
 @lru_cache(maxsize=6)
-def _prepare(
-    name: str,
-    data_dir: Path,
-    image_size: int | None,
-    train_size: int | None,
-    val_fraction: float | None,
-    split_seed: int,
-    again: Again,
-) -> _Prepared:
-    arrays, _ = _decode(name, data_dir, image_size)
-    parts, digest = _divide(name, data_dir, image_size, train_size, val_fraction, split_seed, again)
-    splits = _splits(arrays, parts, arrays.val_y is not None and again.fold is None)
+def _prepare(wanted: _Wanted) -> _Prepared:
+    arrays, _ = _decode(wanted.files, wanted.image_size)
+    parts, digest = _divide(wanted)
+    splits = _splits(arrays, parts, arrays.val_y is not None and wanted.again.fold is None)
     mean, std = _moments(splits["train"].x)
-    return _Prepared(splits, arrays.classes, mean, std, digest, arrays.title or name)
+    return _Prepared(splits, arrays.classes, mean, std, digest, arrays.title or wanted.files.name)
 
 
-def _divide(
-    name: str,
-    data_dir: Path,
-    image_size: int | None,
-    train_size: int | None,
-    val_fraction: float | None,
-    split_seed: int,
-    again: Again,
-) -> tuple[Parts, str]:
+@lru_cache(maxsize=4096)
+def _fingerprint(wanted: _Wanted) -> str:
+    return _divide(wanted)[1]
+
+
+def _divide(wanted: _Wanted) -> tuple[Parts, str]:
     """The rows of each split, and the fingerprint of data and split."""
-    arrays, digest = _decode(name, data_dir, image_size)
+    name, fraction = wanted.files.name, wanted.val_fraction
+    arrays, digest = _decode(wanted.files, wanted.image_size)
     own_val = None if arrays.val_y is None else len(arrays.val_y)
-    if own_val is not None and val_fraction is not None:
+    if own_val is not None and fraction is not None:
         raise DataError(
-            f"--val_fraction {val_fraction}: {name} has its own validation split of {own_val} rows; leave it out"
+            f"--val_fraction {fraction}: {name} has its own validation split of {own_val} rows; leave it out"
         )
-    fraction = find(name).val_fraction if val_fraction is None else val_fraction
-    parts = split(name, arrays.train_y, own_val, train_size, fraction, split_seed, again)
+    fraction = find(name).val_fraction if fraction is None else fraction
+    parts = split(
+        name, arrays.train_y, own_val, wanted.train_size, fraction, wanted.split_seed, wanted.again, arrays.classes
+    )
     return parts, _sha256(digest.encode(), *parts)
 
 
 @lru_cache(maxsize=2)
-def _decode(name: str, data_dir: Path, image_size: int | None) -> tuple[Arrays, str]:
-    info = find(name)
+def _decode(files: _Files, image_size: int | None) -> tuple[Arrays, str]:
+    info = find(files.name)
     if image_size is not None and not info.resizes:
         able = ", ".join(d.name for d in datasets().values() if d.resizes)
-        raise DataError(f"--image_size {image_size}: {name} comes in one size; only {able} can be resized")
-    arrays = info.load(data_dir, image_size)
+        raise DataError(f"--image_size {image_size}: {files.name} comes in one size; only {able} can be resized")
+    arrays = info.load(files.data_dir, image_size)
     own_val = [] if arrays.val_x is None or arrays.val_y is None else [arrays.val_x, arrays.val_y]
     names = "\0".join(arrays.classes).encode()
     return arrays, _sha256(names, arrays.train_x, arrays.train_y, arrays.test_x, arrays.test_y, *own_val)

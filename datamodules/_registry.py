@@ -6,7 +6,8 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,8 +32,20 @@ TRANSFORMATIONS: dict[str, str] = {
 """Image transformations, each of which may or may not keep the labels of a dataset."""
 
 
+HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
+"""Unicode's categories of characters that a terminal obeys, or that nobody sees."""
+
+
+def visible(text: str) -> str:
+    """Text in which nothing hides: a line break becomes `[U+000A]`, and so do escapes, direction marks and the like."""
+    return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in HIDDEN else c for c in text)
+
+
 class DataError(ValueError):
-    """Wrong or missing data: one line that names the offending thing and what to do."""
+    """Wrong or missing data: one visible line that names the offending thing and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message))
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class Arrays:
 
 
 Load = Callable[[Path, int | None], Arrays]
+Files = Callable[[Path], Sequence[Path | str]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,8 @@ class Dataset:
     """Who made it, and where it is described."""
     resizes: bool
     """Whether it takes an image size."""
+    files: Files
+    """The files in a data folder that it reads, there or not: data in memory are good until one of them changes."""
 
     @property
     def summary(self) -> str:
@@ -80,7 +96,13 @@ class Dataset:
 
 
 def register(
-    *, kind: Kind, val_fraction: float, source: str, keeps: Iterable[str] = (), resizes: bool = False
+    *,
+    kind: Kind,
+    val_fraction: float,
+    source: str,
+    keeps: Iterable[str] = (),
+    resizes: bool = False,
+    files: Files = lambda data_dir: (),
 ) -> Callable[[Load], Load]:
     """Describe a dataset beside its function, which becomes its entry in the registry under the function's name."""
     if unknown := sorted(set(keeps) - set(TRANSFORMATIONS)):
@@ -88,7 +110,8 @@ def register(
 
     def describe(load: Load) -> Load:
         name: str = getattr(load, "__name__")  # noqa: B009 - a Callable has no name in the type system
-        load.dataset = Dataset(name, load, kind, frozenset(keeps), val_fraction, source, resizes)  # type: ignore[attr-defined]
+        entry = Dataset(name, load, kind, frozenset(keeps), val_fraction, source, resizes, files)
+        load.dataset = entry  # type: ignore[attr-defined]
         return load
 
     return describe

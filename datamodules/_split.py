@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import ceil, floor, log10
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +36,11 @@ def stratified(labels: Indices, n: int, rng: np.random.Generator) -> Indices:
     Returns:
         (n,) sorted indices.
     """
+    return np.sort(seats(labels, rng)[:n])
+
+
+def seats(labels: Indices, rng: np.random.Generator) -> Indices:
+    """All rows, (N,), in the order in which `stratified` takes them."""
     shuffled = rng.permutation(len(labels))
     _, group, counts = np.unique(labels[shuffled], return_inverse=True, return_counts=True)
     by_class = np.argsort(group, kind="stable")
@@ -41,7 +48,7 @@ def stratified(labels: Indices, n: int, rng: np.random.Generator) -> Indices:
     rank[by_class] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     place = np.where(rank == 0, 0.0, (rank + 0.5) / counts[group])
     tie = rng.permutation(len(counts))[group]
-    return np.sort(shuffled[np.lexsort((tie, -counts[group], place))[:n]])
+    return shuffled[np.lexsort((tie, -counts[group], place))]
 
 
 class Again(NamedTuple):
@@ -62,6 +69,7 @@ def split(
     val_fraction: float,
     seed: int,
     again: Again | None = None,
+    classes: Sequence[str] = (),
 ) -> Parts:
     """Divide a dataset's training part.
 
@@ -76,21 +84,22 @@ def split(
         val_fraction: the share of rows for validation.
         seed: keys every draw.
         again: leaves a fold out, or resamples.
+        classes: names of the classes, for errors.
 
     Returns:
         Train, validation and the train probe: a subset of train as large as validation, if train has that many rows.
 
     Raises:
-        DataError: a size or fraction that this dataset cannot give.
+        DataError: a size or fraction that this dataset cannot give; it says which it can.
     """
-    val = np.empty(0, dtype=np.int64) if val_rows is not None else _validation(name, labels, val_fraction, seed)
-    rest = np.setdiff1d(np.arange(len(labels)), val)
+    where = _Where(name, labels, classes)
+    val = np.empty(0, dtype=np.int64) if val_rows is not None else _validation(where, val_fraction, seed)
+    whole = rest = np.setdiff1d(np.arange(len(labels)), val)
     if train_size is not None:
-        _check_train_size(name, train_size, len(rest), len(np.unique(labels)))
-        rest = rest[stratified(labels[rest], train_size, _rng(seed, 1))]
+        rest = _keep(where, whole, train_size, seed)
     again = again or Again()
-    if again.fold is not None and again.folds is not None:
-        rest, val = _leave_out(name, labels, rest, again.fold, again.folds, seed)
+    if again.fold is not None or again.folds is not None:
+        rest, val = _leave_out(where, whole, rest, again, seed)
         val_rows = None
     if again.resample is not None:
         rest = np.sort(_rng(seed, 4 + again.resample).choice(rest, len(rest)))
@@ -107,39 +116,113 @@ def folds_of(labels: Indices, folds: int, rng: np.random.Generator) -> Indices:
     return number
 
 
-def _leave_out(name: str, labels: Indices, rest: Indices, fold: int, folds: int, seed: int) -> tuple[Indices, Indices]:
-    fewest = int(np.unique(labels[rest], return_counts=True)[1].min())
-    if not 2 <= folds <= fewest:
-        raise DataError(f"folds {folds}: must lie between 2 and {fewest}, the rows of {name}'s smallest training class")
-    held = folds_of(labels[rest], folds, _rng(seed, 3)) == fold
+class _Where(NamedTuple):
+    """What is divided, and how errors call it."""
+
+    name: str
+    labels: Indices
+    classes: Sequence[str]
+
+    def single(self, labels: Indices) -> str:
+        """That these classes have one row: `digits has 1 row in each of the classes '3', '5', '6' and 4 more`."""
+        names = [repr(self.classes[c]) if c < len(self.classes) else str(c) for c in labels[:3]]
+        more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+        each = "class" if len(labels) == 1 else "each of the classes"
+        return f"{self.name} has 1 row in {each} {', '.join(names)}{more}"
+
+
+def _validation(where: _Where, fraction: float, seed: int) -> Indices:
+    classes, counts = np.unique(where.labels, return_counts=True)
+    if counts.min() < 2:
+        bounds = _bounds(np.maximum(counts, 2))
+        raise DataError(
+            f"--val_fraction {fraction}: {where.single(classes[counts < 2])}, where training and validation need one "
+            "each; add a row to each such class" + ("" if bounds.hold(fraction) else f", and give {bounds.fractions()}")
+        )
+    bounds = _bounds(counts)
+    if not bounds.hold(fraction):
+        raise DataError(f"--val_fraction {fraction}: {_fault(where.name, fraction, bounds)}; give {bounds.fractions()}")
+    return stratified(where.labels, round(fraction * len(where.labels)), _rng(seed, 0))
+
+
+def _fault(name: str, fraction: float, bounds: _Bounds) -> str:
+    if not 0 < fraction < 1:
+        return "must lie between 0 and 1"
+    rows = round(fraction * bounds.total)
+    lacks = "a validation row" if rows < bounds.fewest else "a row for training"
+    return f"{rows} of the {bounds.total} training rows of {name} leave a class without {lacks}"
+
+
+class _Bounds(NamedTuple):
+    """How many of all rows can be drawn so that each class has one in and one out."""
+
+    fewest: int
+    most: int
+    total: int
+
+    def hold(self, fraction: float) -> bool:
+        return 0 < fraction < 1 and self.fewest <= round(fraction * self.total) <= self.most
+
+    def fractions(self) -> str:
+        """The share of rows that this is, in two significant digits, or in as many as it takes."""
+        least, most = self.fewest / self.total, self.most / self.total
+        for digits in range(1 - floor(log10(least)), 20):
+            low, high = ceil(least * 10**digits) / 10**digits, floor(most * 10**digits) / 10**digits
+            if self.hold(low) and self.hold(high):
+                break
+        return f"at least {low:.{digits}f} and at most {high:.{digits}f}"
+
+
+def _bounds(counts: Indices) -> _Bounds:
+    """For classes of these sizes, two rows each at the least.
+
+    Every class has its first row before any has its second. Which class goes first at equal places depends on the seed,
+    but not at which draw the first class has none left.
+    """
+    labels = np.repeat(np.arange(len(counts)), counts)
+    order = labels[seats(labels, np.random.default_rng(0))]
+    last = len(order) - 1 - np.unique(order[::-1], return_index=True)[1]
+    return _Bounds(len(counts), int(last.min()), len(labels))
+
+
+def _keep(where: _Where, rest: Indices, train_size: int, seed: int) -> Indices:
+    classes = len(np.unique(where.labels))
+    if not classes <= train_size <= len(rest):
+        reason = f"{len(rest)} training rows" if train_size > len(rest) else f"{classes} classes"
+        raise DataError(
+            f"--train_size {train_size}: {where.name} has {reason}; give at least {classes} and at most {len(rest)}"
+        )
+    return rest[stratified(where.labels[rest], train_size, _rng(seed, 1))]
+
+
+def _leave_out(where: _Where, whole: Indices, rest: Indices, again: Again, seed: int) -> tuple[Indices, Indices]:
+    """Divide `rest`, which is the whole training split or what is kept of it, into all folds but one, and that one."""
+    fold, folds = again.fold, again.folds
+    if fold is None or folds is None:
+        raise DataError(f"fold {fold}, folds {folds}: give both or none")
+    classes, counts = np.unique(where.labels[rest], return_counts=True)
+    if counts.min() < 2:
+        raise DataError(
+            f"folds {folds}: the training split of {where.single(classes[counts < 2])}, where two folds need one each; "
+            + _more_rows(where.labels[whole], seed)
+        )
+    if not 2 <= folds <= counts.min():
+        raise DataError(
+            f"folds {folds}: must lie between 2 and {counts.min()}, the rows of {where.name}'s smallest training class"
+        )
+    if not 0 <= fold < folds:
+        raise DataError(f"fold {fold}: must lie between 0 and {folds - 1}")
+    held = folds_of(where.labels[rest], folds, _rng(seed, 3)) == fold
     return rest[~held], rest[held]
 
 
-def _validation(name: str, labels: Indices, fraction: float, seed: int) -> Indices:
-    if not 0 < fraction < 1:
-        raise DataError(f"--val_fraction {fraction}: must lie between 0 and 1")
-    val = stratified(labels, round(fraction * len(labels)), _rng(seed, 0))
-    classes, counts = np.unique(labels, return_counts=True)
-    held = np.array([np.sum(labels[val] == c) for c in classes])
-    if np.any(held == 0):
-        raise DataError(
-            f"--val_fraction {fraction}: {len(val)} of the {len(labels)} training rows of {name} "
-            f"leave a class without a validation row; give at least {len(classes) / len(labels):.2g}"
-        )
-    if np.any(held == counts):
-        short = int(np.argmax(held == counts))
-        raise DataError(
-            f"--val_fraction {fraction}: class {classes[short]} of {name} has {counts[short]} row(s), "
-            "which leaves none for training; add data or give a smaller fraction"
-        )
-    return val
-
-
-def _check_train_size(name: str, train_size: int, available: int, classes: int) -> None:
-    if train_size > available:
-        raise DataError(f"--train_size {train_size}: {name} has {available} training rows")
-    if train_size < classes:
-        raise DataError(f"--train_size {train_size}: {name} has {classes} classes; give at least one row a class")
+def _more_rows(labels: Indices, seed: int) -> str:
+    """How each class comes to two training rows: by keeping more of them, if there are so many."""
+    if np.unique(labels, return_counts=True)[1].min() < 2:
+        return "add rows to each such class"
+    order = labels[seats(labels, _rng(seed, 1))]
+    second = [np.flatnonzero(order == c)[1] for c in np.unique(labels)]
+    return f"give at least --train_size {max(second) + 1}"
 
 
 def _rng(seed: int, purpose: int) -> np.random.Generator:

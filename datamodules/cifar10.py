@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from datamodules._registry import TRANSFORMATIONS, Arrays, register
-from datamodules._torchvision import cifar_arrays
+from datamodules._torchvision import cifar_arrays, cifar_files
 
 
 @register(
@@ -14,6 +15,7 @@ from datamodules._torchvision import cifar_arrays
     val_fraction=0.1,
     source="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, "
     "https://www.cs.toronto.edu/~kriz/cifar.html",
+    files=partial(cifar_files, "CIFAR10"),
 )
 def cifar10(data_dir: Path, image_size: int | None) -> Arrays:
     """60,000 photographs of 32x32 color pixels in 10 classes.

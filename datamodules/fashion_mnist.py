@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from datamodules._registry import TRANSFORMATIONS, Arrays, register
-from datamodules._torchvision import idx_arrays
+from datamodules._torchvision import idx_arrays, idx_files
 
 CLASSES = (
     "T-shirt/top",
@@ -27,6 +28,7 @@ CLASSES = (
     val_fraction=0.1,
     source="Xiao, Rasul & Vollgraf 2017, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning "
     "Algorithms, https://arxiv.org/abs/1708.07747",
+    files=partial(idx_files, "FashionMNIST"),
 )
 def fashion_mnist(data_dir: Path, image_size: int | None) -> Arrays:
     """70,000 pieces of clothing of 28x28 gray pixels in 10 classes.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from datamodules._registry import TRANSFORMATIONS, Arrays, register
-from datamodules._torchvision import idx_arrays
+from datamodules._torchvision import idx_arrays, idx_files
 
 MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -21,6 +22,7 @@ MD5 = {
     val_fraction=0.1,
     source="LeCun, Bottou, Bengio & Haffner 1998, Gradient-Based Learning Applied to Document Recognition, "
     "https://yann.lecun.com/exdb/mnist",
+    files=partial(idx_files, "MNIST"),
 )
 def mnist(data_dir: Path, image_size: int | None) -> Arrays:
     """70,000 handwritten digits of 28x28 gray pixels in 10 classes.

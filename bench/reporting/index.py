@@ -1,8 +1,9 @@
-"""`results/README.md`: every study with a report."""
+"""The index of a folder of studies: a `README.md` that lists every study with a report."""
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,21 +13,33 @@ from bench.reporting import labels
 from bench.reporting.markdown import code, markdown
 from bench.reporting.numbers import number, span
 from bench.reporting.statistics import Interval
+from bench.training.errors import ConfigError
 from bench.training.files import write_atomically
 
 INDEX_MARK = "<!-- made by bench/report.py -->"
+MOST_WINNERS = 8
+"""Tables of a study whose best row is named."""
+
+
+def has_index(results: Path) -> bool:
+    """Whether an index was made in this folder, which is then to be kept up to date."""
+    try:
+        return (results / "README.md").read_bytes().startswith(INDEX_MARK.encode())
+    except OSError:
+        return False
 
 
 def write_index(results: Path) -> None:
-    """`results/README.md`: every study with a report, unless a person wrote that file."""
+    """Make or renew the index of a folder of studies.
+
+    Raises:
+        ConfigError: there is another README.md, which somebody wrote.
+    """
     path = results / "README.md"
-    if path.exists() and not path.read_text(encoding="utf-8").startswith(INDEX_MARK):
-        return
-    rows = [
-        _index_row(file.parent)
-        for file in sorted(results.glob("*/study.yaml"))
-        if (file.parent / "summary.csv").exists()
-    ]
+    if path.exists() and not has_index(results):
+        raise ConfigError(f"{str(path)!r} was not made by report.py, and stays; give it another name to get an index")
+    studies = [file.parent for file in sorted(results.glob("*/study.yaml"))]
+    rows = [_row(folder) for folder in studies if (folder / "summary.csv").exists()]
     headings = ("study", "tables", "recipes", "runs", "highest test accuracy")
     table = "\n".join(["| " + " | ".join(cells) + " |" for cells in (headings, ["---"] * 5, *rows)])
     write_atomically(
@@ -37,28 +50,37 @@ def write_index(results: Path) -> None:
     )
 
 
-def _index_row(folder: Path) -> list[str]:
+def _row(folder: Path) -> list[str]:
     link = f"[{markdown(folder.name)}]({quote(folder.name)}/report.md)"
     try:
-        return [link, *_index_cells(folder / "summary.csv")]
-    except (ValueError, KeyError):
+        return [link, *_cells(_read(folder / "summary.csv"))]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return [link, *["not readable"] * 4]
 
 
-def _index_cells(summary: Path) -> list[str]:
-    with summary.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    best = [r for r in rows if r["mark"] == "best"]
-    wins = "<br>".join(_index_win(row, rows) for row in best[:8]) + ("<br>..." if len(best) > 8 else "")
-    recipes = len({labels.names(r["recipe"]) for r in rows} - {labels.BASELINE})
-    settings = {(r["dataset"], r["model"], r["train_size"], r["fingerprint"]) for r in rows}
-    return [str(len(settings)), str(recipes), str(sum(int(r["n"]) for r in rows)), wins]
+def _read(summary: Path) -> list[dict[str, str]]:
+    table = csv.DictReader(io.StringIO(summary.read_text(encoding="utf-8"), newline=""))
+    if "mark" not in (table.fieldnames or ()):
+        raise ValueError("no summary of a report")
+    return list(table)
 
 
-def _index_win(row: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> str:
+def _cells(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    best = [row for row in rows if row["mark"] == "best"]
+    winners = "<br>".join(_winner(row, rows) for row in best[:MOST_WINNERS])
+    recipes = len({labels.names(row["recipe"]) for row in rows} - {labels.BASELINE})
+    tables = {_table_of(row) for row in rows}
+    runs = sum(int(row["n"]) for row in rows)
+    return [str(len(tables)), str(recipes), str(runs), winners + ("<br>..." if len(best) > MOST_WINNERS else "")]
+
+
+def _table_of(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(row[key] for key in ("dataset", "model", "train_size", "fingerprint"))
+
+
+def _winner(row: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> str:
     place = labels.place(row["dataset"], row["model"], int(row["train_size"] or 0))
-    keys = ("dataset", "model", "train_size", "fingerprint")
-    tied = sum(other["mark"] == "tied" and all(other[k] == row[k] for k in keys) for other in rows)
+    tied = sum(other["mark"] == "tied" and _table_of(other) == _table_of(row) for other in rows)
     mean, low, high = (float(row[f"difference{end}"] or "nan") for end in ("", "_low", "_high"))
     gain = f", {number(mean, signed=True)} {span(Interval(mean, low, high, 0))}".rstrip() if math.isfinite(mean) else ""
     return (

@@ -41,7 +41,16 @@ def environment(config: RunConfig) -> dict[str, Any]:
         "devices": config.devices,
         "num_nodes": config.num_nodes,
         "git": _git(),
+        **_data_dir(config),
     }
+
+
+def _data_dir(config: RunConfig) -> dict[str, str]:
+    """Where the data lay if not in the usual place: whoever repeats the run must say so too."""
+    path = Path(config.data_dir).expanduser()
+    here = Path.cwd()
+    shown = str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return {} if shown == RunConfig().data_dir else {"data_dir": shown}
 
 
 @functools.cache

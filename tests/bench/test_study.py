@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ import pytest
 
 from bench import RunConfig
 from bench.engines import cell, local, registry
-from bench.reporting.columns import SUMMARY_COLUMNS
+from bench.reporting import columns
 from bench.studies.ledger import Book
 from bench.study import main
 
@@ -239,7 +238,7 @@ def test_the_comparison_is_mirrored_to_wandb_once_at_the_end(tmp_path: Path) -> 
     (table,) = tmp_path.glob("wandb/*run-*/files/media/table/comparison*.json")
     (tmp_path / "wandb" / "comparison.sha256").unlink()
     content = json.loads(table.read_text())
-    assert content["columns"] == list(SUMMARY_COLUMNS)
+    assert content["columns"] == [name for column in columns.SUMMARY for name in columns.BY_NAME[column].names]
     rows = [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
     assert {row["recipe"]: row["n"] for row in rows} == {"none": 2, "dropout(p=0.3)": 2}
     assert len(list(tmp_path.glob("wandb/*run-*"))) == 4 + 1
@@ -394,22 +393,18 @@ def descendants(pid: int) -> list[int]:
     return []
 
 
-def skip_without_slurm() -> None:
-    if shutil.which("sinfo") is None or subprocess.run(["sinfo", "-h"], capture_output=True, check=False).returncode:
-        pytest.skip("no Slurm here")
-
-
 @pytest.mark.slurm
+@pytest.mark.usefixtures("slurm")
 def test_slurm_gives_the_same_records(undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    skip_without_slurm()
     process = start(write(tmp_path), "--engine", "slurm", "--slurm", "timeout_min=7")
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate(timeout=280)
     assert process.returncode == 0, err
     assert contents(tmp_path) == undisturbed
     assert all("#SBATCH --time=7" in script.read_text() for script in (tmp_path / "slurm").glob("*.sh"))
 
 
 @pytest.mark.slurm
+@pytest.mark.usefixtures("slurm")
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -419,9 +414,8 @@ def test_slurm_gives_the_same_records(undisturbed: dict[str, Any], tmp_path: Pat
     ],
 )
 def test_wrong_slurm_settings_are_refused(tmp_path: Path, setting: str, words: str) -> None:
-    skip_without_slurm()
     process = start(write(tmp_path), "--engine", "slurm", "--slurm", setting)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=280)
     assert process.returncode == 2
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("error: ")  # sbatch may have spoken before

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import pickle
+import socket
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,8 @@ import torchvision
 from PIL import Image
 
 import datamodules.mnist
-from datamodules._base import clear_cache
+from datamodules import clear_cache
+from datamodules._files import LARGEST
 from datamodules._torchvision import IDX_FILES
 
 Write = Callable[..., Path]
@@ -30,6 +33,42 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     clear_cache()
     yield
     clear_cache()
+
+
+def make_socket(path: Path) -> None:
+    here = Path.cwd()
+    os.chdir(path.parent)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)
+    os.chdir(here)
+
+
+ENDLESS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "pipe": (os.mkfifo, "it is a pipe"),
+    "link to a pipe": (lambda p: (os.mkfifo(p.with_name(".pipe")), p.symlink_to(".pipe")), "it is a pipe"),
+    "endless device": (lambda p: p.symlink_to("/dev/zero"), "it is a device"),
+    "silent device": (lambda p: p.symlink_to("/dev/tty"), "it is a device"),
+    "socket": (make_socket, "it is a socket"),
+    "too large": (lambda p: (p.touch(), os.truncate(p, LARGEST + 1)), "more than 1,073,741,824 are never read"),
+    "link to nothing": (lambda p: p.symlink_to("nowhere"), "it is a link that leads nowhere"),
+    "link to itself": (lambda p: p.symlink_to(p.name), "Too many levels of symbolic links"),
+}
+"""What must never be waited for: how it is made, and what is said of it."""
+
+
+@pytest.fixture(params=ENDLESS)
+def endless(request: pytest.FixtureRequest) -> tuple[Callable[[Path], object], str]:
+    return ENDLESS[request.param]
+
+
+@pytest.fixture
+def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mirror answers."""
+    nowhere = "http://127.0.0.1:9/"
+    for name in ("MNIST", "FashionMNIST"):
+        monkeypatch.setattr(getattr(torchvision.datasets, name), "mirrors", [nowhere])
+    for name in ("CIFAR10", "CIFAR100"):
+        monkeypatch.setattr(getattr(torchvision.datasets, name), "url", nowhere)
 
 
 @pytest.fixture

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import pytest
 import torch
+from PIL import Image
 
-from datamodules import DataError, DataModule, epoch_order
+from datamodules import DataError, DataModule, _files, clear_cache, epoch_order, fingerprint
 from datamodules._base import _moments
+
+Write = Callable[..., Path]
 
 
 def test_order_is_a_permutation_keyed_by_seed_and_epoch() -> None:
@@ -63,6 +67,50 @@ def test_runs_share_decoded_data() -> None:
     assert first.splits["train"].x is second.splits["train"].x
 
 
+def test_changed_images_are_new_data_in_the_same_process(tmp_path: Path, write_folder: Write) -> None:
+    """Same paths, same sizes, changed twice within a moment: never the old pixels, never the old fingerprint."""
+    options = {"data_dir": write_folder(tmp_path, count=5), "val_fraction": 0.2}
+    seen = set()
+    for value in (50, 60, 70):
+        for path in (tmp_path / "train").rglob("*.png"):
+            Image.new("RGB", (6, 5), (value, value, value)).save(path)
+        data = DataModule("imagefolder", **options)
+        assert {int(v) for v in data.splits["train"].x.unique()} == {value}
+        assert data.fingerprint == fingerprint("imagefolder", **options)
+        seen.add(data.fingerprint)
+    assert len(seen) == 3
+
+
+def test_changed_idx_files_are_new_data_in_the_same_process(tmp_path: Path, write_idx: Write) -> None:
+    options = {"data_dir": write_idx(tmp_path, "FashionMNIST"), "val_fraction": 0.2}
+    path = tmp_path / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    before = DataModule("fashion_mnist", **options)
+    path.write_bytes(path.read_bytes()[:-784] + bytes(784))
+    after = DataModule("fashion_mnist", **options)
+    assert before.fingerprint != after.fingerprint == fingerprint("fashion_mnist", **options)
+
+
+@pytest.mark.parametrize("dataset", ["imagefolder", "mnist", "cifar10"])
+def test_unchanged_files_are_decoded_once(
+    dataset: str, tmp_path: Path, place: Callable[[str, Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_files, "TICK", 0)  # these files are old enough
+    options = {"data_dir": place(dataset, tmp_path), "val_fraction": 0.2}
+    first, second = (DataModule(dataset, seed=seed, **options) for seed in (1, 2))
+    assert first.splits["train"].x is second.splits["train"].x
+    clear_cache()
+    assert DataModule(dataset, **options).splits["train"].x is not first.splits["train"].x
+
+
+def test_files_that_are_gone_are_not_remembered(tmp_path: Path, write_idx: Write, no_download: None) -> None:
+    options = {"data_dir": write_idx(tmp_path), "val_fraction": 0.2}
+    fingerprint("mnist", **options)
+    (tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").unlink()
+    for use in (DataModule, fingerprint):
+        with pytest.raises(DataError, match="missing in"):
+            use("mnist", **options)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -77,6 +125,11 @@ def test_runs_share_decoded_data() -> None:
         ({"eval_batch_size": -1}, "--eval_batch_size -1"),
         ({"split_seed": -1}, "--split_seed -1: must be at least 0"),
         ({"seed": -2}, "--seed -2"),
+        ({"resample": -1}, "--resample -1: must be at least 0"),
+        ({"fold": 0}, "fold 0, folds None: give both or none"),
+        ({"folds": 3}, "fold None, folds 3: give both or none"),
+        ({"fold": 3, "folds": 3}, "fold 3: must lie between 0 and 2"),
+        ({"fold": -1, "folds": 3}, "fold -1: must lie between 0 and 2"),
         ({"image_size": 0}, "--image_size 0"),
         ({"image_size": 16}, "--image_size 16: digits comes in one size; only imagefolder can be resized"),
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +14,10 @@ from PIL import Image
 
 from datamodules import Arrays, DataError, DataModule
 from datamodules import imagefolder as module
-from datamodules._base import clear_cache
 from datamodules.imagefolder import imagefolder
 
 Write = Callable[..., Path]
+Endless = tuple[Callable[[Path], object], str]
 
 
 def refusal(data_dir: Path, image_size: int | None = None) -> str:
@@ -121,14 +123,177 @@ def test_image_size_resizes_all(tmp_path: Path, write_folder: Write) -> None:
     assert DataModule("imagefolder", data_dir=folder, image_size=4).shape == (3, 4, 4)
 
 
-def test_hidden_and_other_files_are_ignored(tmp_path: Path, write_folder: Write) -> None:
+JUNK = [".hidden.png", ".DS_Store", "._0.png", "Thumbs.db", "thumbs.db", "ehthumbs.db", "desktop.ini"]
+
+
+@pytest.mark.parametrize("place", ["", "train", "test/dog", "train/cat/more"])
+def test_hidden_junk_is_ignored(place: str, tmp_path: Path, write_folder: Write) -> None:
     folder = write_folder(tmp_path, count=2)
-    (folder / "train" / "cat" / ".hidden.png").write_bytes(b"no image")
-    (folder / "train" / "cat" / "notes.txt").write_text("no image")
-    (folder / "train" / ".cat").mkdir()
-    (folder / "train" / "Thumbs.db").write_bytes(b"no image")
-    (folder / "train" / "cat" / "0.png").rename(folder / "train" / "cat" / "0.PNG")
+    (folder / "train" / "cat" / "more").mkdir()
+    first = imagefolder(folder, None)
+    for name in JUNK:
+        (folder / place / name).write_bytes(b"no image")
+    for name in (".cat", "__MACOSX"):
+        (folder / place / name).mkdir()
+        (folder / place / name / "0.png").write_bytes(b"no image")
+    (folder / place / ".nowhere").symlink_to("nowhere")
+    assert same(first, imagefolder(folder, None))
+
+
+STRAY: dict[str, tuple[Callable[[Path], object], str]] = {
+    "file beside the splits": (lambda f: (f / "labels.csv").write_text("x"), "labels.csv is neither train, test nor"),
+    "folder beside the splits": (lambda f: (f / "validation").mkdir(), "validation is neither train, test nor val"),
+    "archive": (lambda f: (f / "more.zip").write_bytes(b"PK"), "more.zip is neither train, test nor val"),
+    "file beside the classes": (lambda f: (f / "test" / "a.png").write_bytes(b"x"), "test/a.png lies in no class"),
+    "text among the images": (lambda f: (f / "train" / "cat" / "notes.txt").write_text("x"), "train/cat/notes.txt: "),
+    "no image in a nested folder": (lambda f: nested(f) / "x.bin", "train/cat/a/b/x.bin: "),
+    "val that is a file": (lambda f: (f / "val").write_text("x"), "val: Not a directory"),
+    "val that leads nowhere": (lambda f: (f / "val").symlink_to("nowhere"), "val: No such file or directory"),
+    "class that leads nowhere": (lambda f: (f / "train" / "elk").symlink_to("gone"), "train/elk: it is a link"),
+    "folder that holds itself": (
+        lambda f: (f / "train" / "cat" / "up").symlink_to(".."),
+        "train/cat/up/cat is a folder",
+    ),
+    "folder held twice": (lambda f: (f / "train" / "cat" / "me").symlink_to("."), "train/cat/me is a folder that"),
+}
+
+
+def nested(folder: Path) -> Path:
+    deep = folder / "train" / "cat" / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "x.bin").write_bytes(b"no image")
+    return deep
+
+
+@pytest.mark.parametrize("kind", STRAY)
+def test_what_would_not_be_used_is_named(kind: str, tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path, count=2)
+    make, words = STRAY[kind]
+    make(folder)
+    assert f"{folder}/{words}" in refusal(folder)
+
+
+@pytest.mark.parametrize("place", ["", "train", "train/cat", "train/cat/more"])
+def test_what_has_no_end_is_named_at_once(endless: Endless, place: str, tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path / "data", count=2)
+    (folder / place).mkdir(exist_ok=True)
+    make, words = endless
+    path = folder / place / "x.png"
+    make(path)
+    said = refusal(folder)
+    assert str(path) in said
+    assert place == "" or words in said or "lies in no class folder" in said
+    assert "x.png" in refusal(folder, 8)
+
+
+def test_nested_folders_belong_to_their_class(tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path, count=3)
+    flat = imagefolder(folder, None)
+    for split in ("train", "test"):
+        (folder / split / "dog" / "z" / "deeper").mkdir(parents=True)
+        (folder / split / "dog" / "2.png").rename(folder / split / "dog" / "z" / "deeper" / "0.png")
+    assert same(flat, imagefolder(folder, None))
+    outside = folder.parent / f"{folder.name} elsewhere"
+    write_folder(outside, ("more",), ("cats",), count=2)
+    (folder / "train" / "cat" / "zz").symlink_to(outside / "more" / "cats")
+    (folder / "train" / "cat" / "zzz.png").symlink_to(outside / "more" / "cats" / "1.png")
+    arrays = imagefolder(folder, None)
+    assert arrays.train_y.tolist() == [0] * 6 + [1] * 3
+    assert arrays.train_x[:, 0, 0, 0].tolist() == [0, 1, 2, 0, 1, 1, 3, 4, 5]
+
+
+def test_very_deep_folders_are_read(tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path / "data", count=2)
+    deep = folder / "train" / "cat"
+    for _ in range(1200):
+        deep /= "d"
+        deep.mkdir()
+    Image.new("RGB", (6, 5), (9, 9, 9)).save(deep / "x.png")
+    assert sorted(imagefolder(folder, None).train_x[:, 0, 0, 0].tolist()) == [0, 1, 2, 3, 9]
+    (deep / "x.png").unlink()
+    while deep.name == "d":  # deeper than Python's own removal goes
+        deep.rmdir()
+        deep = deep.parent
+
+
+def test_names_that_a_terminal_would_obey(tmp_path: Path, write_folder: Write) -> None:
+    hostile = tmp_path / "my\x1b[31m \n images"
+    write_folder(hostile, count=2)
+    assert imagefolder(hostile, None).title == "my[U+001B][31m [U+000A] images"
+    (hostile / "train" / "cat" / "\x1b]0;title\x07.png").write_bytes(b"x")
+    assert "[U+001B]]0;title[U+0007].png" in refusal(hostile)
+    for name in ("\x1b[2J", "two\nlines", os.fsdecode(b"\xff"), "line\u2028separator"):
+        folder = write_folder(tmp_path / "classes", classes=("cat", name), count=2)
+        assert "cannot be shown: rename it" in refusal(folder)
+        shutil.rmtree(folder)
+    folder = write_folder(tmp_path / "files", count=2)
+    (folder / "train" / "cat" / "1.png").rename(folder / "train" / "cat" / os.fsdecode(b"\xff\n.png"))
     assert len(imagefolder(folder, None).train_x) == 4
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_classes_that_differ_only_in_unicode_are_refused(split: str, tmp_path: Path, write_folder: Write) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    folder = write_folder(tmp_path, classes=("bar", composed), count=2)
+    assert imagefolder(folder, None).classes == ("bar", composed)
+    if split == "test":
+        (folder / "test" / composed).rename(folder / "test" / decomposed)
+    else:
+        write_folder(folder, (split,), (decomposed,), count=2)
+    said = refusal(folder)
+    assert ascii(composed) in said
+    assert ascii(decomposed) in said
+
+
+def test_files_that_differ_only_in_unicode_are_two(tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path, count=2)
+    (folder / "train" / "cat" / "0.png").rename(folder / "train" / "cat" / "caf\u00e9.png")
+    (folder / "train" / "cat" / "1.png").rename(folder / "train" / "cat" / "cafe\u0301.png")
+    assert imagefolder(folder, None).train_x[:, 0, 0, 0].tolist() == [1, 0, 2, 3]
+
+
+def test_images_that_change_while_they_are_read_are_not_believed(
+    tmp_path: Path, write_folder: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither returned nor cached under the old content's key."""
+    folder = write_folder(tmp_path, count=3)
+    decode = module._decode
+
+    def change_then_decode(data_dir: Path, files: list[str], image_size: int | None) -> module.Pixels:
+        Image.new("RGB", (6, 5), (200, 0, 0)).save(folder / "train" / "cat" / "0.png")
+        return decode(data_dir, files, image_size)
+
+    monkeypatch.setattr(module, "_decode", change_then_decode)
+    assert "changed while they were read: start again" in refusal(folder)
+    assert not (folder / ".cache").exists()
+    monkeypatch.setattr(module, "_decode", decode)
+    assert imagefolder(folder, None).train_x[0, :, 0, 0].tolist() == [200, 0, 0]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("path", ["train/cat/0.png", "train/cat", "test", "."])
+def test_what_may_not_be_read_is_named(path: str, tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path / "data", count=2)
+    (folder / path).chmod(0)
+    try:
+        assert "Permission denied" in refusal(folder)
+    finally:
+        (folder / path).chmod(0o700)
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, write_folder: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path, count=2)
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if str(path).endswith("train/dog"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert refusal(folder) == f"cannot read {folder}/train/dog: Permission denied"
 
 
 def test_the_second_load_comes_from_the_cache(tmp_path: Path, write_folder: Write, decoded: list[str]) -> None:
@@ -153,7 +318,6 @@ def test_changed_content_is_decoded_again(tmp_path: Path, write_folder: Write, d
     assert not same(first, second)
     (folder / "train" / "cat" / "1.png").rename(folder / "train" / "dog" / "1a.png")
     assert imagefolder(folder, None).train_y.tolist() == [0, 0, 1, 1, 1, 1]
-    clear_cache()
     prints.append(DataModule("imagefolder", data_dir=folder, val_fraction=0.4).fingerprint)
     assert prints[0] != prints[1]
     assert imagefolder(folder, 3).train_x.shape == (6, 3, 3, 3)
@@ -186,6 +350,34 @@ def test_the_cache_goes_elsewhere_when_the_folder_cannot_be_written(
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
     assert same(first, imagefolder(folder, None))
     assert len(decoded) == 80
+
+
+def test_no_changed_bit_of_the_cache_is_believed(tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path, count=2)
+    first = imagefolder(folder, None)
+    (cache,) = (folder / ".cache").iterdir()
+    good = cache.read_bytes()
+    rng = np.random.default_rng(0)
+    for case in range(200):
+        damaged = bytearray(good)
+        damaged[int(rng.integers(len(good)))] ^= 1 << int(rng.integers(8))
+        cache.write_bytes(damaged if case % 2 else good[: int(rng.integers(len(good)))])
+        assert same(first, imagefolder(folder, None)), case
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path, write_folder: Write) -> None:
+    folder = write_folder(tmp_path)
+    (folder / ".cache").mkdir()
+    old, young, other = (folder / ".cache" / f".imagefolder-{x}.npz.0" for x in "abc")
+    other = other.with_name("mine.npz")
+    for path in (old, young, other):
+        path.write_bytes(b"x")
+    for path in (old, other):
+        os.utime(path, (0, time.time() - 2 * module.LEFT_OVER))
+    imagefolder(folder, None)
+    assert not old.exists()
+    assert young.exists()
+    assert other.exists()
 
 
 def remove(*parts: str) -> Callable[[Path], object]:

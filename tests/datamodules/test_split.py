@@ -80,9 +80,9 @@ def test_own_validation_split_leaves_all_rows_for_training() -> None:
         ([50, 50], 1.0, None, "--val_fraction 1.0: must lie between 0 and 1"),
         ([50, 50], 0.0, None, "--val_fraction 0.0"),
         ([50, 50], float("nan"), None, "--val_fraction nan"),
-        ([50, 50], 0.01, None, "without a validation row; give at least 0.02"),
-        ([50, 1], 0.2, None, "class 1 of d has 1 row(s)"),
-        ([2, 2], 0.9, None, "which leaves none for training"),
+        ([50, 50], 0.01, None, "leave a class without a validation row; give at least 0.02"),
+        ([50, 1], 0.2, None, "d has 1 row in class 1, where training and validation need one each"),
+        ([2, 2], 0.9, None, "leave a class without a row for training; give at least 0.50 and at most 0.50"),
     ],
 )
 def test_refusals(counts: list[int], fraction: float, train_size: int | None, message: str) -> None:

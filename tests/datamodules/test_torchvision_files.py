@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from datamodules import DataError, DataModule, find
 from datamodules._torchvision import IDX_FILES
 
 Write = Callable[..., Path]
+Endless = tuple[Callable[[Path], object], str]
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 NOWHERE = "http://127.0.0.1:9/"
 
@@ -135,6 +137,54 @@ def test_an_unreadable_file_is_named(tmp_path: Path, write_idx: Write) -> None:
     path.unlink()
     path.mkdir()
     assert f"cannot read {path}: Is a directory" in refusal("mnist", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file", "gone"),
+    [
+        ("mnist", "MNIST/raw/t10k-images-idx3-ubyte", "MNIST/raw/t10k-images-idx3-ubyte"),
+        ("mnist", "MNIST/raw/t10k-images-idx3-ubyte.gz", "MNIST/raw/t10k-images-idx3-ubyte"),
+        ("cifar10", "cifar-10-batches-py/test_batch", "cifar-10-batches-py/test_batch"),
+        ("cifar10", "cifar-10-python.tar.gz", "cifar-10-batches-py/test_batch"),
+    ],
+)
+def test_what_has_no_end_is_named_at_once(
+    dataset: str,
+    file: str,
+    gone: str,
+    endless: Endless,
+    tmp_path: Path,
+    place: Callable[[str, Path], Path],
+    no_download: None,
+) -> None:
+    """In the place of a file, and of the archive that would give a missing one."""
+    folder = place(dataset, tmp_path)
+    (folder / gone).unlink()
+    path = folder / file
+    make, words = endless
+    make(path)
+    for use in (find(dataset).load, lambda data_dir, size: DataModule(dataset, data_dir=data_dir)):
+        with pytest.raises(DataError) as error:
+            use(folder, None)
+        assert f"cannot read {path}: " in str(error.value)
+        assert words in str(error.value)
+    assert path.is_symlink() or path.exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((0, 28, 28), "holds no data"), ((20, 14, 14), "images of 14x14 pixels"), ((2**32 - 1,) * 3, "announces")],
+)
+def test_idx_headers_that_cannot_be(
+    shape: tuple[int, ...], message: str, tmp_path: Path, write_idx: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_idx(tmp_path) / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    monkeypatch.setattr(datamodules.mnist, "MD5", {})
+    body = bytes(min(math.prod(shape), 20 * 14 * 14))
+    path.write_bytes(bytes([0, 0, 8, 3]) + np.array(shape, dtype=">u4").tobytes() + body)
+    said = refusal("mnist", tmp_path)
+    assert str(path) in said
+    assert message in said
 
 
 def test_offline_one_line_says_what_to_put_where(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import html
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+Report = Callable[..., tuple[int, str, str]]
+"""The command on a folder: exit status, stdout, stderr."""
 VOID = {"meta", "link", "br", "wbr", "path", "circle", "rect"}
 """Elements of the page that never have an end tag."""
 
@@ -52,6 +55,16 @@ def summary(folder: Path) -> list[dict[str, str]]:
     """The rows of summary.csv."""
     with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+TEXTS = ("dataset", "model", "recipe", "fingerprint", "suite", "mark")
+"""Columns of summary.csv that hold no numbers."""
+
+
+def row_of(folder: Path, recipe: str) -> dict[str, float]:
+    """The numbers of a recipe's row in summary.csv."""
+    found = next(row for row in summary(folder) if row["recipe"] == recipe)
+    return {k: float(v) for k, v in found.items() if k not in TEXTS and v}
 
 
 def markdown_words(folder: Path) -> str:

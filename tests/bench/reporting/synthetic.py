@@ -222,3 +222,18 @@ def write(folder: Path, records: Iterable[dict[str, Any]], **files: Any) -> Path
         path = folder / ("study.yaml" if name == "study" else f"{name}.json")
         path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return folder
+
+
+SMOOTHING, DROPOUT = "label_smoothing(epsilon=0.1)", "dropout(p=0.3)"
+BOTH = {"none": 0.0, DROPOUT: 0.01}
+RULE = {"trials": 5, "folds": None, "select": "val/loss", "space": "strength", "sampler": None}
+
+
+def plain(gains: dict[str, float], seeds: int = 5, **settings: Any) -> list[dict[str, Any]]:
+    """Recipes with these gains, over short runs."""
+    return [make(r, seed, gain=gain, epochs=3, **settings) for r, gain in gains.items() for seed in range(seeds)]
+
+
+def three(*recipes: str, **settings: Any) -> list[dict[str, Any]]:
+    """Three seeds of recipes that gain nothing."""
+    return plain(dict.fromkeys(recipes, 0.0), 3, **settings)

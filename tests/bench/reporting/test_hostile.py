@@ -99,7 +99,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     synthetic.write(folder, made + trials, tuning=tuning, decomposition=decomposition, study=plan)
     for i, text in enumerate(t for t in HOSTILE if "/" not in t and "\0" not in t and "\ud800" not in t and t):
         (folder / "records" / f"{text[:100]}{i}.json").write_text("damaged")
-    assert main([str(folder)]) == 0
+    assert main([str(folder), "--index"]) == 0
     return folder
 
 

@@ -42,12 +42,14 @@ class DataModule(LightningDataModule):
         image_size: height and width in pixels, for datasets whose images can be resized.
         train_size: training rows to keep, stratified; None keeps all. Smaller sizes are subsets of larger ones.
         val_fraction: share of the training part held out for validation; None takes the dataset's own.
+        nested: `train_size` counts training and validation rows together, and `val_fraction` is the share of these.
         split_seed: keys the split.
         seed: keys the order of the training batches.
         batch_size: rows of a training step over all processes; at most the training split's size.
         eval_batch_size: rows of an evaluation step on each process.
         fold, folds: cross-validation: validate on that one (from 0) of so many stratified folds of the training split.
         resample: train on that bootstrap resample of the training split.
+        part: with `nested`, which of the parts of `train_size` rows without a common row to take, from 0.
 
     Attributes:
         info, kind, keeps: the registry's entry.
@@ -77,14 +79,16 @@ class DataModule(LightningDataModule):
         fold: int | None = None,
         folds: int | None = None,
         resample: int | None = None,
+        part: int | None = None,
+        nested: bool = False,
     ) -> None:
         super().__init__()
         _check_least(image_size=(image_size, 1), split_seed=(split_seed, 0), seed=(seed, 0))
         _check_least(batch_size=(batch_size, 1), eval_batch_size=(eval_batch_size, 1), resample=(resample, 0))
         self.info = find(dataset)
         self.kind, self.keeps = self.info.kind, self.info.keeps
-        again = Again(fold, folds, resample)
-        data = _prepare(Wanted(files_now(dataset, data_dir), image_size, train_size, val_fraction, split_seed, again))
+        again, files = Again(fold, folds, resample, part), files_now(dataset, data_dir)
+        data = _prepare(Wanted(files, image_size, train_size, val_fraction, split_seed, again, nested))
         self.splits, self.classes, self.fingerprint = data.splits, data.classes, data.fingerprint
         self.mean, self.std, self.title = data.mean, data.std, data.title
         self.shape = tuple(data.splits["train"].x.shape[1:])

@@ -27,13 +27,15 @@ def fingerprint(
     fold: int | None = None,
     folds: int | None = None,
     resample: int | None = None,
+    part: int | None = None,
+    nested: bool = False,
 ) -> str:
     """`DataModule(...).fingerprint` of the same settings, without making the splits.
 
     It is that of the files as they are now: each call looks at all of them, though it reads only changed ones.
     """
-    again = Again(fold, folds, resample)
-    return _fingerprint(Wanted(files_now(dataset, data_dir), image_size, train_size, val_fraction, split_seed, again))
+    again, files = Again(fold, folds, resample, part), files_now(dataset, data_dir)
+    return _fingerprint(Wanted(files, image_size, train_size, val_fraction, split_seed, again, nested))
 
 
 class DataFiles(NamedTuple):
@@ -64,6 +66,7 @@ class Wanted(NamedTuple):
     val_fraction: float | None
     split_seed: int
     again: Again
+    nested: bool
 
 
 @lru_cache(maxsize=4096)
@@ -82,7 +85,15 @@ def divide(wanted: Wanted) -> tuple[Parts, str]:
         )
     fraction = find(name).val_fraction if fraction is None else fraction
     parts = split(
-        name, arrays.train_y, own_val, wanted.train_size, fraction, wanted.split_seed, wanted.again, arrays.classes
+        name,
+        arrays.train_y,
+        own_val,
+        wanted.train_size,
+        fraction,
+        wanted.split_seed,
+        wanted.again,
+        arrays.classes,
+        wanted.nested,
     )
     return parts, _sha256(digest.encode(), *parts)
 

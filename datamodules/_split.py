@@ -59,6 +59,8 @@ class Again(NamedTuple):
     folds: int | None = None
     resample: int | None = None
     """Number of a bootstrap resample: as many rows, drawn with replacement (Efron 1979)."""
+    part: int | None = None
+    """Number, from 0, of one of the parts of `train_size` rows that have no row in common."""
 
 
 def split(
@@ -70,21 +72,25 @@ def split(
     seed: int,
     again: Again | None = None,
     classes: Sequence[str] = (),
+    nested: bool = False,
 ) -> Parts:
-    """Divide a dataset's training part.
+    """Divide a dataset's training part, by one of two laws.
 
-    The validation split depends on `val_fraction` and the seed only, so all training sizes share it, and a smaller
+    With `nested`, `train_size` rows are all that there is, as for somebody who has no more: `val_fraction` of them
+    become the validation split, and the rest is trained on. Without, the validation split is taken from the whole
+    training part first. It depends on `val_fraction` and the seed only, so all training sizes share it, and a smaller
     training split is contained in a larger one.
 
     Args:
         name: the dataset's name, for errors.
         labels: (N,) classes of the training part.
         val_rows: the size of the dataset's own validation split, if it has one: then no row is taken for it.
-        train_size: rows to keep for training; None keeps all.
+        train_size: rows to keep for training, with `nested` for training and validation together; None keeps all.
         val_fraction: the share of rows for validation.
         seed: keys every draw.
-        again: leaves a fold out, or resamples.
+        again: leaves a fold out, resamples, or takes another part.
         classes: names of the classes, for errors.
+        nested: validation rows are some of the rows kept.
 
     Returns:
         Train, validation and the train probe: a subset of train as large as validation, if train has that many rows.
@@ -92,12 +98,12 @@ def split(
     Raises:
         DataError: a size or fraction that this dataset cannot give; it says which it can.
     """
-    where = _Where(name, labels, classes)
-    val = np.empty(0, dtype=np.int64) if val_rows is not None else _validation(where, val_fraction, seed)
-    whole = rest = np.setdiff1d(np.arange(len(labels)), val)
-    if train_size is not None:
-        rest = _keep(where, whole, train_size, seed)
-    again = again or Again()
+    where, again = _Where(name, labels, classes), again or Again()
+    if again.part is not None and not nested:
+        raise DataError(f"part {again.part}: give --split_seed paired, of which each part is trained and validated on")
+    fraction = None if val_rows is not None else val_fraction
+    divide = _nested if nested else _shared_validation
+    whole, rest, val = divide(where, fraction, train_size, again.part or 0, seed)
     if again.fold is not None or again.folds is not None:
         rest, val = _leave_out(where, whole, rest, again, seed)
         val_rows = None
@@ -116,6 +122,26 @@ def folds_of(labels: Indices, folds: int, rng: np.random.Generator) -> Indices:
     return number
 
 
+def _shared_validation(
+    where: _Where, fraction: float | None, train_size: int | None, part: int, seed: int
+) -> tuple[Indices, Indices, Indices]:
+    """All rows but those for validation, those of them that are trained on, and those for validation."""
+    everything = np.arange(len(where.labels))
+    val = everything[:0] if fraction is None else _validation(where, everything, fraction, seed)
+    whole = np.setdiff1d(everything, val)
+    return whole, whole if train_size is None else _keep(where, whole, train_size, 0, seed), val
+
+
+def _nested(
+    where: _Where, fraction: float | None, train_size: int | None, part: int, seed: int
+) -> tuple[Indices, Indices, Indices]:
+    """All rows, those of the rows kept that are trained on, and those for validation."""
+    whole = np.arange(len(where.labels))
+    kept = whole if train_size is None else _keep(where, whole, train_size, part, seed)
+    val = kept[:0] if fraction is None else _validation(where, kept, fraction, seed)
+    return whole, np.setdiff1d(kept, val), val
+
+
 class _Where(NamedTuple):
     """What is divided, and how errors call it."""
 
@@ -131,18 +157,20 @@ class _Where(NamedTuple):
         return f"{self.name} has 1 row in {each} {', '.join(names)}{more}"
 
 
-def _validation(where: _Where, fraction: float, seed: int) -> Indices:
-    classes, counts = np.unique(where.labels, return_counts=True)
+def _validation(where: _Where, rows: Indices, fraction: float, seed: int) -> Indices:
+    labels = where.labels[rows]
+    classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
         bounds = _bounds(np.maximum(counts, 2))
         raise DataError(
             f"--val_fraction {fraction}: {where.single(classes[counts < 2])}, where training and validation need one "
-            "each; add a row to each such class" + ("" if bounds.hold(fraction) else f", and give {bounds.fractions()}")
+            f"each; {_more_rows(where.labels, seed, keeping=len(rows) < len(where.labels))}"
+            + ("" if bounds.hold(fraction) else f", and give {bounds.fractions()}")
         )
     bounds = _bounds(counts)
     if not bounds.hold(fraction):
         raise DataError(f"--val_fraction {fraction}: {_fault(where.name, fraction, bounds)}; give {bounds.fractions()}")
-    return stratified(where.labels, round(fraction * len(where.labels)), _rng(seed, 0))
+    return rows[stratified(labels, round(fraction * len(labels)), _rng(seed, 0))]
 
 
 def _fault(name: str, fraction: float, bounds: _Bounds) -> str:
@@ -185,14 +213,19 @@ def _bounds(counts: Indices) -> _Bounds:
     return _Bounds(len(counts), int(last.min()), len(labels))
 
 
-def _keep(where: _Where, rest: Indices, train_size: int, seed: int) -> Indices:
+def _keep(where: _Where, rest: Indices, train_size: int, part: int, seed: int) -> Indices:
+    """`train_size` of the rows, stratified: those of a part, of which no two share a row."""
     classes = len(np.unique(where.labels))
     if not classes <= train_size <= len(rest):
         reason = f"{len(rest)} training rows" if train_size > len(rest) else f"{classes} classes"
         raise DataError(
             f"--train_size {train_size}: {where.name} has {reason}; give at least {classes} and at most {len(rest)}"
         )
-    return rest[stratified(where.labels[rest], train_size, _rng(seed, 1))]
+    parts = len(rest) // train_size
+    if not 0 <= part < parts:
+        raise DataError(f"part {part}: {where.name} has {parts} parts of {train_size} rows, numbered from 0")
+    order = rest[seats(where.labels[rest], _rng(seed, 1))]
+    return np.sort(order[part * train_size : (part + 1) * train_size])
 
 
 def _leave_out(where: _Where, whole: Indices, rest: Indices, again: Again, seed: int) -> tuple[Indices, Indices]:
@@ -216,10 +249,10 @@ def _leave_out(where: _Where, whole: Indices, rest: Indices, again: Again, seed:
     return rest[~held], rest[held]
 
 
-def _more_rows(labels: Indices, seed: int) -> str:
-    """How each class comes to two training rows: by keeping more of them, if there are so many."""
-    if np.unique(labels, return_counts=True)[1].min() < 2:
-        return "add rows to each such class"
+def _more_rows(labels: Indices, seed: int, keeping: bool = True) -> str:
+    """How each class comes to two rows: by keeping more of them, if there are so many."""
+    if not keeping or np.unique(labels, return_counts=True)[1].min() < 2:
+        return "add a row to each such class"
     order = labels[seats(labels, _rng(seed, 1))]
     second = [np.flatnonzero(order == c)[1] for c in np.unique(labels)]
     return f"give at least --train_size {max(second) + 1}"

@@ -114,7 +114,7 @@ def test_every_advice_on_folds_is_accepted() -> None:
                 break
             if found := re.search(r"give at least --train_size (\d+)$", said):
                 size = int(found[1])
-            elif "add rows to each such class" in said:
+            elif "add a row to each such class" in said:
                 counts = np.bincount(labels)
                 labels = np.append(labels, np.repeat(np.flatnonzero(counts < 12), 12))
             elif found := re.search(r"^folds \d+: must lie between 2 and (\d+)", said):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from datamodules import DataError
-from datamodules._split import split, stratified
+from datamodules._split import Again, split, stratified
 
 UNEVEN = np.repeat(np.arange(4), [100, 40, 9, 1])
 
@@ -90,3 +90,49 @@ def test_refusals(counts: list[int], fraction: float, train_size: int | None, me
         split("d", np.repeat([0, 1], counts), None, train_size, fraction, 0)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_nested_rows_are_all_that_there_is() -> None:
+    """1,000 rows are 800 to train on and 200 to validate on, each class with its share; other seeds draw others."""
+    labels = np.repeat(np.arange(5), 1000)
+    first, second = (split("rows", labels, None, 1000, 0.2, seed, nested=True) for seed in (0, 1))
+    for parts in (first, second):
+        assert (len(parts.train), len(parts.val), len(parts.probe)) == (800, 200, 200)
+        assert not np.intersect1d(parts.train, parts.val).size
+        assert set(np.bincount(labels[parts.train])) == {160}
+        assert set(np.bincount(labels[parts.val])) == {40}
+    assert len(np.intersect1d(first.train, second.train)) == pytest.approx(800 * 800 / 5000, abs=40)
+    assert len(np.intersect1d(first.val, second.val)) < 25
+
+
+def test_nested_without_a_size_divides_all_rows() -> None:
+    labels = np.repeat(np.arange(3), 40)
+    parts = split("rows", labels, None, None, 0.25, 3, nested=True)
+    assert sorted([*parts.train, *parts.val]) == list(range(120))
+    assert len(parts.val) == 30
+
+
+def test_nested_leaves_a_validation_split_of_the_datasets_own_alone() -> None:
+    parts = split("rows", np.repeat(np.arange(3), 40), 50, 60, 0.25, 3, nested=True)
+    assert (len(parts.train), len(parts.val), len(parts.probe)) == (60, 0, 50)
+
+
+def test_parts_share_no_row_and_the_first_is_the_usual_subset() -> None:
+    labels = np.tile(np.arange(4), 250)
+    parts = [split("rows", labels, None, 200, 0.2, 7, Again(part=i), nested=True) for i in range(5)]
+    rows = np.concatenate([np.concatenate([p.train, p.val]) for p in parts])
+    assert len(np.unique(rows)) == 1000
+    assert all(set(np.bincount(labels[np.concatenate([p.train, p.val])])) == {50} for p in parts)
+    usual = split("rows", labels, None, 200, 0.2, 7, nested=True)
+    assert np.array_equal(parts[0].train, usual.train)
+    with pytest.raises(DataError, match="part 5: rows has 5 parts of 200 rows, numbered from 0"):
+        split("rows", labels, None, 200, 0.2, 7, Again(part=5), nested=True)
+
+
+def test_advice_about_a_nested_size_holds() -> None:
+    labels = np.tile(np.arange(4), 250)
+    with pytest.raises(DataError, match=r"give at least --train_size (\d+)") as refused:
+        split("rows", labels, None, 5, 0.5, 0, nested=True)
+    size = int(str(refused.value).split("--train_size ")[1].split(",")[0])
+    parts = split("rows", labels, None, size, 0.5, 0, nested=True)
+    assert set(labels[parts.train]) == set(labels[parts.val]) == set(range(4))

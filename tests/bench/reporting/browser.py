@@ -22,16 +22,41 @@ FLAGS = (
 TIMEOUT = 60.0
 
 
-class Browser:
-    """One page. `events` holds everything that it reported since `open`."""
+FONT = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <include>/etc/fonts/fonts.conf</include>
+  <match><edit name="family" mode="prepend" binding="strong"><string>{font}</string></edit></match>
+</fontconfig>
+"""
 
-    def __init__(self, profile: Path) -> None:
+
+def installed(font: str) -> bool:
+    """Whether fontconfig knows a family of this name."""
+    lists = shutil.which("fc-list")
+    return bool(lists and subprocess.run([lists, font], capture_output=True, check=False).stdout)
+
+
+class Browser:
+    """One page. `events` holds everything that it reported since `open`.
+
+    Args:
+        profile: a folder of its own.
+        font: the family in which it shows whatever the page asks for; as the machine has it without one.
+    """
+
+    def __init__(self, profile: Path, font: str | None = None) -> None:
         assert CHROMIUM
+        environment = dict(os.environ)
+        if font:
+            configuration = profile / "fonts.conf"
+            configuration.write_text(FONT.format(font=font))
+            environment["FONTCONFIG_FILE"] = str(configuration)
         here, theirs = os.pipe(), os.pipe()  # it reads commands from 3 and writes to 4
 
         through = f'exec "$@" 3< /dev/fd/{here[0]} 4> /dev/fd/{theirs[1]} > /dev/null 2>&1'
         command = ["sh", "-c", through, "sh", CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        self.process = subprocess.Popen(command, pass_fds=(here[0], theirs[1]))
+        self.process = subprocess.Popen(command, pass_fds=(here[0], theirs[1]), env=environment)
         os.close(here[0])
         os.close(theirs[1])
         self.to, self.back = here[1], theirs[0]
@@ -90,6 +115,14 @@ class Browser:
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def fonts(self, query: str) -> set[str]:
+        """The families in which the words of the first element that matches are drawn."""
+        root = self.call("DOM.getDocument", depth=0)["root"]["nodeId"]
+        for domain in ("DOM", "CSS"):
+            self.call(f"{domain}.enable")
+        node = self.call("DOM.querySelector", nodeId=root, selector=query)["nodeId"]
+        return {font["familyName"] for font in self.call("CSS.getPlatformFontsForNode", nodeId=node)["fonts"]}
 
     def named(self, *methods: str) -> list[dict[str, Any]]:
         """What the events of these kinds said."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import synthetic
-from browser import CHROMIUM, Browser
+from browser import CHROMIUM, Browser, installed
 
 from bench.report import main
 
@@ -106,8 +106,23 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path, recipe: str,
 LONG = "batch_norm+augment(magnitude=0.5)+adaptive_gradient_clipping(lam=0.003)"
 
 
+@pytest.fixture(scope="module", params=["DejaVu Sans", "Liberation Sans", "Noto Sans"])
+def browser_of_a_font(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Words are as wide as the reader's font makes them: DejaVu Sans is the widest of the usual ones."""
+    if not installed(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    folder = tmp_path_factory.mktemp("profile")
+    (folder / "words.html").write_text("<p style='font-family: system-ui'>Words</p>")
+    found = Browser(folder, request.param)
+    found.open(folder / "words.html")
+    assert found.fonts("p") == {request.param}
+    yield found
+    found.close()
+
+
 @pytest.mark.parametrize("width", [1400, 390])
-def test_no_words_of_a_figure_are_cut(browser: Browser, tmp_path: Path, width: int) -> None:
+def test_no_words_of_a_figure_are_cut(browser_of_a_font: Browser, tmp_path: Path, width: int) -> None:
+    browser = browser_of_a_font
     made = synthetic.study(range(2), (None, 200)) + [
         synthetic.make(LONG, seed, gain=0.02, lr=0.0035) for seed in range(2)
     ]

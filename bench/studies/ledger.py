@@ -17,7 +17,8 @@ from bench.studies.tuning import Candidate
 from bench.training import predictions
 from bench.training.prepare import data_fingerprint
 from bench.training.record import Record, load_or_set_aside
-from bench.training.settings import SUITE_VERSION, RunConfig, canonical_json
+from bench.training.settings import SUITE_VERSION, RunConfig
+from bench.training.typed_json import canonical_json
 
 LEFT_OVER = 24 * 3600
 """Seconds after which a temporary file is that of a killed process."""

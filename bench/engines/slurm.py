@@ -11,7 +11,7 @@ from typing import Any
 import submitit
 import torch
 
-from bench.engines.cell import LOST_TRIES, Outcome, elsewhere, finished, run_cell
+from bench.engines.cell import LOST_TRIES, Outcome, with_whole_paths, finished, run_cell
 from bench.training.errors import ConfigError
 from bench.training.settings import RunConfig
 
@@ -85,7 +85,7 @@ class Slurm:
 
     def _send(self) -> None:
         n = min(len(self.waiting), MAX_JOBS, max(self.workers, math.ceil(len(self.waiting) / CELLS)))
-        parts = [[elsewhere(config) for config in self.waiting[i::n]] for i in range(n)]
+        parts = [[with_whole_paths(config) for config in self.waiting[i::n]] for i in range(n)]
         self.waiting = []
         try:
             jobs = self.executor.map_array(Cells(), parts, [self.threads] * n)

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 import torch
 
-from bench.engines.cell import LOST_TRIES, Outcome, with_whole_paths, run_cell
+from bench.engines.cell import LOST_TRIES, Outcome, run_cell, with_whole_paths
 from bench.training.errors import ConfigError
 from bench.training.settings import RunConfig
 

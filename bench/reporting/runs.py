@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +13,7 @@ import numpy as np
 
 from bench.reporting.statistics import Array
 from bench.training.files import read_regular
-from bench.training.record import Histogram, Record, read
+from bench.training.record import Histogram, Record, paths, read
 from bench.training.typed_json import canonical_json
 
 SPLITS = ("train", "val", "test")
@@ -91,19 +90,18 @@ def load_runs(folder: Path) -> Loaded:
     """Read every record of a results folder.
 
     Raises:
-        OSError: the folder cannot be listed.
+        ConfigError: the folder cannot be listed.
     """
     runs: dict[str, Run] = {}  # a copied file is no second run
     unreadable = []
     environments: dict[str, dict[str, Any]] = {}  # thousands of records share a few
-    names = sorted(n for n in os.listdir(folder / "records") if n.endswith(".json") and not n.startswith("."))
-    for name in names:
+    for path in paths(folder):
         try:
-            record = read(read_regular(Path(folder, "records", name)))
+            record = read(read_regular(path))
             run = run_of(record, environments.setdefault(repr(record.environment), record.environment))
             runs.setdefault(run.run_id, run)
         except (OSError, ValueError, OverflowError):
-            unreadable.append(name)
+            unreadable.append(path.name)
     return Loaded(list(runs.values()), unreadable)
 
 

@@ -7,8 +7,16 @@ from collections.abc import Iterator
 
 from bench.studies import bias_variance, outcomes, tuning
 from bench.studies.ledger import Ledger, final_candidate, final_configs, trials
-from bench.studies.outcomes import Choice, DecompositionOutcome, Trial, TunedCondition, TuningOutcome, TuningRule
-from bench.studies.outcomes import Unfit, UnfitOutcome
+from bench.studies.outcomes import (
+    Choice,
+    DecompositionOutcome,
+    Trial,
+    TunedCondition,
+    TuningOutcome,
+    TuningRule,
+    Unfit,
+    UnfitOutcome,
+)
 from bench.studies.study_file import Condition, Study, Tune, free_strengths
 from bench.training import predictions
 
@@ -26,9 +34,7 @@ def conclude(study: Study, ledger: Ledger) -> None:
 
 def tuning_outcome(study: Study, tune: Tune, ledger: Ledger) -> TuningOutcome:
     """What was chosen, and every trial."""
-    rule = TuningRule(
-        trials=tune.trials, folds=tune.folds, select=tune.select, space=tune.space, sampler=tune.sampler
-    )
+    rule = TuningRule(trials=tune.trials, folds=tune.folds, select=tune.select, space=tune.space, sampler=tune.sampler)
     return TuningOutcome(rule=rule, conditions=[_tuned(study, c, ledger) for c in study.conditions()])
 
 

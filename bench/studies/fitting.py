@@ -7,14 +7,19 @@ import itertools
 import sys
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from bench.studies.study_file import Condition, Study, with_strengths
+from bench.training import networks
 from bench.training.errors import WRONG_INPUT, ConfigError
 from bench.training.prepare import data_fingerprint, initialize, load_data, operate
 from bench.training.settings import RunConfig
-from datamodules import DataModule
+from datamodules import DataModule, find
 from recipes import Task, UnfitError, build
+
+ANY_SHAPE = {"image": (3, 32, 32), "features": (32,)}
+"""Whether a recipe fits a network does not depend on the size of its input."""
 
 
 def leave_out_unfit(study: Study, check_machine: bool = True) -> Study:
@@ -40,14 +45,16 @@ def leave_out_unfit(study: Study, check_machine: bool = True) -> Study:
 
 
 def _reasons(study: Study, check_machine: bool) -> dict[tuple[str, str, str], str]:
-    """Why a recipe (third) does not fit a dataset (first) and a network (second): asked once, however many the sizes."""
+    """Why a recipe (third) does not fit a dataset (first) and a network (second): asked once for all sizes."""
     reasons: dict[tuple[str, str, str], str] = {}
     for dataset, model in itertools.product(study.datasets, study.models):
-        configs = [study.config(Condition(dataset, model, n, "none"), "none", study.seeds[0]) for n in study.train_sizes]
+        places = [Condition(dataset, model, size, "none") for size in study.train_sizes]
+        configs = [study.config(place, place.recipe, study.seeds[0]) for place in places]
         try:
-            config, data = [load_data(config, check_machine=check_machine) for config in configs][0]
+            loaded = [load_data(config, check_machine=check_machine) for config in configs]
+            config, data = loaded[0]
             net = initialize(config, data)
-        except (*WRONG_INPUT, OSError):
+        except WRONG_INPUT:
             raise
         except Exception as error:
             for recipe in study.recipes:
@@ -57,6 +64,21 @@ def _reasons(study: Study, check_machine: bool) -> dict[tuple[str, str, str], st
             if why := _misfit(replace(config, recipe=with_strengths(recipe, {})), data, net):
                 reasons[dataset, model, recipe] = why
     return reasons
+
+
+def fits(condition: Condition) -> bool:
+    """Whether a recipe fits its data and network; reads no data, and runs no recipe from outside the catalogue."""
+    if ":" in condition.recipe:
+        return True
+    data = find(condition.dataset)
+    shape = ANY_SHAPE[data.kind]
+    try:
+        recipe = build(with_strengths(condition.recipe, {}), Task(data.kind, data.keeps))
+        if recipe.model:
+            recipe.model(networks.build(condition.model, shape, 10, torch.zeros(shape[0]), torch.ones(shape[0])))
+    except UnfitError:
+        return False
+    return True
 
 
 def _misfit(config: RunConfig, data: DataModule, net: nn.Module) -> str | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from bench.studies.outcomes import DecompositionOutcome, kept_decomposition
 from bench.studies.study_file import Condition, Study, with_strengths
 from bench.studies.tuning import Candidate
 from bench.training import predictions, record
-from bench.training.errors import ConfigError
 from bench.training.files import remove_left_over
 from bench.training.prepare import data_fingerprint, split_of
 from bench.training.record import Record
@@ -53,7 +51,7 @@ class Ledger:
         """
         for memory in (self.records, self.decomposed, self.scored, self.fingerprints):
             memory.clear()
-        for path in _paths(self.folder / "records"):
+        for path in record.paths(self.folder):
             self.add(record.load_or_set_aside(path) if repair else _load_or_warn(path))
         if repair:
             remove_left_over(self.folder)
@@ -89,16 +87,6 @@ class Ledger:
         row = self.decomposed.get((config.dataset, config.model, config.train_size, config.recipe))
         kept = row is not None and row.resamples == self.resamples and found.run_id in row.run_ids
         return kept or predictions.predictions_path(self.folder, found.run_id).exists()
-
-
-def _paths(folder: Path) -> Iterator[Path]:
-    try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith("."))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ConfigError(f"cannot read {str(folder)!r}: {error.strerror}") from None
-    yield from (Path(folder, name) for name in names)
 
 
 def _load_or_warn(path: Path) -> Record | None:

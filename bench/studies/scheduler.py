@@ -26,8 +26,8 @@ class Progress:
 class Scheduler:
     """Submits the cells that are missing, and those that their results make known, until nothing is left.
 
-    A condition's next cells are known when all trials that it awaits have ended: its next trial, or its final runs. Then,
-    too, the conditions that take its learning rate have their first trials.
+    When all trials that a condition awaits have ended, its next cells are known: further trials, or its final runs.
+    Once its tuning is finished, so are the trials of the conditions that take its learning rate.
 
     Args:
         study: whose cells.
@@ -125,4 +125,3 @@ def with_rate_sources(study: Study, conditions: Iterable[Condition]) -> list[Con
     conditions = list(conditions)
     sources = [tuning.rate_source(study, c) for c in conditions] if study.tune else []
     return list(dict.fromkeys([*filter(None, sources), *conditions]))
-

@@ -32,9 +32,7 @@ class Display:
         self.first = study.finished if self.first < 0 else self.first
         elapsed, gained = time.monotonic() - self.started, study.finished - self.first
         left = _clock(elapsed / gained * max(self.total - study.finished, 0)) if gained else "--:--"
-        text = (
-            f"{study.finished} of {self.total} cells, {study.running} running, {study.failed} failed, {left} left"
-        )
+        text = f"{study.finished} of {self.total} cells, {study.running} running, {study.failed} failed, {left} left"
         if self.console.is_terminal:
             self._draw(text, study.finished)
         elif time.monotonic() - self.spoken > 30:

@@ -45,7 +45,7 @@ def prepare(config: RunConfig, *, check_machine: bool = True) -> Prepared:
 
     Args:
         config: the settings.
-        check_machine: refuse what this machine lacks. A run of another machine, which may have GPUs, needs no such check.
+        check_machine: refuse what this machine lacks. A run of another machine, which may have GPUs, is not checked.
     """
     config, data = load_data(config, check_machine=check_machine)
     recipe = build(config.recipe, Task(data.kind, data.keeps))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,7 +75,7 @@ class Record:
     seconds: float = 0.0
     """Wall time of all epochs with their evaluation."""
     cpu_seconds: float | None = None
-    """CPU time of the same, of all threads of the first process; 0 where a GPU computes. The oldest records have none."""
+    """CPU time of the same, of all threads of the first process; 0 where a GPU computes. Old records have none."""
     images_per_second: float = 0.0
     """Training samples a second, evaluation not counted."""
     weights: dict[str, float] = field(default_factory=dict)
@@ -96,6 +97,23 @@ class Record:
 
 def path_of(results_dir: Path, run_id: str) -> Path:
     return results_dir / "records" / f"{run_id}.json"
+
+
+def paths(results_dir: Path) -> list[Path]:
+    """The files of all records, by name; none where there is no such folder.
+
+    Raises:
+        ConfigError: the folder cannot be listed.
+    """
+    folder = results_dir / "records"
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(e.name for e in entries if e.name.endswith(".json") and not e.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"cannot read {str(folder)!r}: {error.strerror or error}") from None
+    return [folder / name for name in names]
 
 
 def content_of(record: Record) -> dict[str, Any]:

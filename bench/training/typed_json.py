@@ -30,7 +30,7 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_digest(content: Any) -> None:
-    """Raises ValueError if the content of a file, or an entry of it, is not what its digest says; older ones have none."""
+    """Raises ValueError if a file, or an entry of one, is not what its digest says; older ones have no digest."""
     if isinstance(content, dict) and "digest" in content and content["digest"] != digest_of(content):
         raise ValueError("its content is not what its digest says")
 
@@ -51,7 +51,8 @@ def decode(blob: bytes, kind: type[T]) -> T:
         ValueError: it is malformed, or a value is of the wrong kind.
     """
     try:
-        return _decoder(kind).decode(blob)  # type: ignore[no-any-return]
+        found: T = _decoder(kind).decode(blob)  # type: ignore[arg-type]
+        return found
     except (ValueError, RecursionError):
         return convert(_loads(blob), kind)  # Python reads what it writes: NaN, and halves of surrogate pairs
 

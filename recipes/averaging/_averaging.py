@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
 
 from recipes._core.distributed import own_rows
 from recipes._core.passes import frozen_statistics
@@ -72,21 +72,12 @@ class Averaging(Callback):
     def _recompute(self, trainer: Trainer, net: nn.Module) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         recompute_statistics(net, (own_rows(x) for x, _ in data.train_dataloader()))
-        net.eval()
 
 
-@torch.no_grad()
 def recompute_statistics(net: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Batch norm's running statistics become the means over these batches; the network is in training mode then."""
-    norms = [m for m in net.modules() if isinstance(m, _BatchNorm)]
-    net.train()
-    with frozen_statistics(net):  # gives momentum and counters back at the end
-        for norm in norms:
-            norm.momentum = None  # the mean of all batches so far, as in torch's update_bn
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked.zero_()
-        for x in batches if norms else ():
-            net(x)
+    """Batch norm's running statistics become the means over these batches; its counters and momenta stay."""
+    with frozen_statistics(net):
+        update_bn(batches, net)
 
 
 def floating_state(net: nn.Module) -> State:

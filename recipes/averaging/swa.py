@@ -10,7 +10,7 @@ from recipes.averaging._averaging import Averaging
 
 @register(
     paper="Izmailov, Podoprikhin, Garipov, Vetrov and Wilson 2018, Averaging Weights Leads to Wider Optima",
-    reference="torch's AveragedModel and update_bn over the trajectory of a real run.",
+    reference="torch's AveragedModel over the trajectory of a real run; batch statistics by hand.",
     strength="start",
     grid=(0.9, 0.75, 0.5, 0.25, 0.0),
     off=1.0,

@@ -101,14 +101,14 @@ def unproven(reference: str, test: Path) -> list[str]:
     return [claim for claim, evidence in stated.items() if not evidence & code] if stated else [reference]
 
 
-def test_of(name: str) -> Path:
+def file_of(name: str) -> Path:
     return next(HERE.rglob(f"test_{name}.py"))
 
 
 @pytest.mark.parametrize("technique", techniques().values(), ids=techniques())
 def test_the_reference_is_what_the_test_uses(technique: Technique) -> None:
     assert technique.reference.endswith(".")
-    assert unproven(technique.reference, test_of(technique.name)) == []
+    assert unproven(technique.reference, file_of(technique.name)) == []
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_the_reference_is_what_the_test_uses(technique: Technique) -> None:
     ],
 )
 def test_a_false_reference_is_seen(name: str, reference: str, missing: list[str]) -> None:
-    assert sorted(unproven(reference, test_of(name))) == sorted(missing)
+    assert sorted(unproven(reference, file_of(name))) == sorted(missing)

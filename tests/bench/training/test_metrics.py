@@ -14,11 +14,11 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
-from recipes._reduce import all_sum
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
 
 from bench.training import metrics
+from recipes._core.distributed import all_sum
 
 ROOT = Path(__file__).resolve().parents[3]
 

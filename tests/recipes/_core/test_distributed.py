@@ -10,7 +10,7 @@ from recipes._core.distributed import all_sum
 @pytest.fixture
 def _twins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipes._core.distributed.world", lambda: 2)
-    monkeypatch.setattr("torch.distributed.all_reduce", lambda x: x.mul_(2))
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda x, op, group: x.mul_(2))
 
 
 def test_alone_it_is_the_identity() -> None:

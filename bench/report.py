@@ -15,7 +15,7 @@ from bench.reporting.index import has_index, write_index
 from bench.reporting.report import read_report, write_report
 from bench.reporting.wandb_table import check_mode, log_table
 from bench.terminal.parser import Parser, refuse
-from bench.training import wandb_mirror
+from bench.training import wandb_tracker
 from bench.training.errors import WRONG_INPUT
 
 
@@ -29,7 +29,7 @@ def make_parser() -> Parser:
         help="also list all studies beside the folder in a README.md above it; one that was made so is kept up to date",
     )
     parser.add_argument(
-        "--wandb", default="disabled", help=f"log the table to Weights & Biases: {', '.join(wandb_mirror.MODES)}"
+        "--wandb", default="disabled", help=f"log the table to Weights & Biases: {', '.join(wandb_tracker.MODES)}"
     )
     parser.add_argument("--project", default="regularization-bench", help="Weights & Biases project")
     return parser

@@ -63,7 +63,7 @@ def _main(argv: list[str], out: Console) -> int:
     flags = vars(make_parser().parse_args(argv))
     extra = {name: flags.pop(name) for name in ("config", "seeds", "force", "list")}
     if extra["list"]:
-        screen.show_catalogue(out, {name: (f.__doc__ or "").splitlines()[0] for name, f in networks.NETS.items()})
+        screen.show_catalogue(out, {name: (f.__doc__ or "").splitlines()[0] for name, f in networks.networks().items()})
         return 0
     config = read_config(extra["config"], flags)
     stand_alone(config)

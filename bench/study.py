@@ -27,10 +27,11 @@ from bench.reporting.comparison import summarize
 from bench.reporting.csv_files import summary_table
 from bench.reporting.runs import load_runs
 from bench.reporting.wandb_table import log_table
-from bench.studies.interrupts import Stop, StopRequested, _signals
-from bench.studies.ledger import Book, Cells, count
-from bench.studies.outcomes import write_summaries
-from bench.studies.scheduler import _with_setters, leave_out_unfit, run
+from bench.studies.conclusions import conclude
+from bench.studies.fitting import leave_out_unfit
+from bench.studies.interrupts import Stop, StopRequested, handled
+from bench.studies.ledger import Cells, Ledger, count
+from bench.studies.scheduler import Progress, Scheduler, with_rate_sources
 from bench.studies.study_file import Condition, Study, as_written, load_study
 from bench.terminal.commands import command
 from bench.terminal.parser import Parser, refuse
@@ -42,13 +43,15 @@ from bench.training.settings import RunConfig
 from recipes import RecipeError
 
 ENGINES = ("local", "ray", "slurm")
+ROUNDS = 3
+"""How often at most cells are trained whose records or predictions, in the end, are not there."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a cell failed or diverged, 2 the input is wrong, 130 stopped."""
     with refuse((*WRONG_INPUT, OSError)) as refused:  # OSError: a folder or file in the way, a full disk
         try:
-            with _signals() as stop:
+            with handled() as stop:
                 return _main(sys.argv[1:] if argv is None else argv, stop)
         except StopRequested:
             print("stopped; the same command goes on from here", file=sys.stderr)
@@ -59,32 +62,42 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv: list[str], stop: Stop) -> int:
     options = make_parser().parse_args(argv)
     study = load_study(options.study)
-    if options.only is not None and options.only not in study.recipes:
-        with contextlib.suppress(RecipeError):
-            options.only = as_written(options.only)
-    if options.only is not None and options.only not in study.recipes:
-        raise ConfigError(f"--only {options.only!r} is no recipe of this study; choose from {', '.join(study.recipes)}")
-    if options.only is not None and options.prune:
+    only = None if options.only is None else _recipe_of(study, options.only)
+    if only is not None and options.prune:
         raise ConfigError("--prune needs the whole study: leave out --only")
-    study = leave_out_unfit(study, elsewhere=options.engine != "local")
-    chosen = _with_setters(study, [c for c in study.conditions() if options.only in (None, c.recipe)])
+    study = leave_out_unfit(study, check_machine=options.engine == "local")
+    chosen = with_rate_sources(study, [c for c in study.conditions() if only in (None, c.recipe)])
     console = Console(highlight=False, markup=False)
-    book = Book(study.folder, options.retry_failed, study.decompose.resamples if study.decompose else 0)
-    book.scan()
-    cells = count(study, chosen, book)
-    show_plan(console, study, book, cells, options.workers or registry.usual_workers(options.engine, options.threads))
+    ledger = Ledger(study.folder, options.retry_failed, study.decompose.resamples if study.decompose else 0)
+    ledger.scan(repair=not options.dry_run)
+    cells = count(study, chosen, ledger)
+    show_plan(console, study, cells, options.workers or registry.usual_workers(options.engine, options.threads))
     if options.dry_run:
         return 0
     check_writable(study.folder)
-    try:
-        _run_until_stopped(study, book, console, chosen, options, stop)
-    finally:
-        book.scan()
-        write_summaries(study, book)
-        cells = count(study, chosen, book)
-        console.print(f"{len(cells.finished)} of {cells.total} cells finished")
+    ledger.retry_failed = False  # once
+    for _ in range(ROUNDS):
+        try:
+            if cells.missing:
+                _train(study, ledger, Display(console, cells.total), chosen, options, stop)
+        finally:
+            ledger.scan()  # what counts is on disk
+            conclude(study, ledger)
+            cells = count(study, chosen, ledger)
+            console.print(f"{len(cells.finished)} of {cells.total} cells finished")
+        if not cells.gone:
+            break
     mirror_comparison(study)
-    return report_end(study, book, cells, console, options)
+    return report_end(study, cells, console, options)
+
+
+def _recipe_of(study: Study, text: str) -> str:
+    """The study's recipe that `--only` names."""
+    with contextlib.suppress(RecipeError):
+        text = text if text in study.recipes else as_written(text)
+    if text not in study.recipes:
+        raise ConfigError(f"--only {text!r} is no recipe of this study; choose from {', '.join(study.recipes)}")
+    return text
 
 
 def mirror_comparison(study: Study) -> None:
@@ -100,22 +113,26 @@ def mirror_comparison(study: Study) -> None:
         write_atomically(mirrored, digest)
 
 
-def _run_until_stopped(
-    study: Study, book: Book, console: Console, chosen: Sequence[Condition], options: Any, stop: Stop
+def _train(
+    study: Study, ledger: Ledger, display: Display, chosen: Sequence[Condition], options: Any, stop: Stop
 ) -> None:
     settings = dict(options.slurm)
     engine = registry.make(options.engine, options.workers, options.threads, study.folder, options.gpus, settings)
-    display = Display(console, count(study, chosen, book).total)
+
+    def watch(progress: Progress) -> None:
+        stop.check()
+        display.show(progress)
+
     with stop.hold():
         stop.install()
         try:
-            run(study, engine, book, display, chosen, stop)
+            Scheduler(study, engine, ledger, watch).run(chosen)
         finally:
             display.close()
             engine.close()
 
 
-def report_end(study: Study, book: Book, cells: Cells, console: Console, options: Any) -> int:
+def report_end(study: Study, cells: Cells, console: Console, options: Any) -> int:
     """Say how it went; 1 if any cell did not end well, or was not to be had."""
     states = Counter(r.status for r in cells.finished.values())
     console.print(", ".join(f"{n} cells {status}" for status, n in sorted(states.items(), reverse=True)))
@@ -127,10 +144,10 @@ def report_end(study: Study, book: Book, cells: Cells, console: Console, options
     bad = sum(reasons.values())
     if bad:
         print(f"{bad} cells did not end well; --retry_failed trains the failed ones again", file=sys.stderr)
-    if missing := cells.total - len(cells.finished):
-        print(f"{missing} cells could not be trained: what they depend on failed or changed", file=sys.stderr)
+    if cells.missing:
+        print(f"{cells.missing} cells could not be trained: what they depend on failed or changed", file=sys.stderr)
     console.print(f"next: {command('bench/report.py', study.folder)}", soft_wrap=True)
-    return 1 if bad or missing else 0
+    return 1 if bad or cells.missing else 0
 
 
 def _tell_others(study: Study, cells: Cells, console: Console, prune: bool) -> None:

@@ -5,7 +5,6 @@ There is no `DataLoader` and no worker process: a batch is one gather from memor
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,26 +18,11 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch import LongTensor, Tensor
 
-from datamodules._files import state
-from datamodules._registry import TRANSFORMATIONS, Arrays, DataError, Dataset, datasets, find, register
-from datamodules._split import Again, Parts, split
-
-__all__ = [
-    "TRANSFORMATIONS",
-    "Arrays",
-    "DataError",
-    "DataModule",
-    "Dataset",
-    "EvalLoader",
-    "Split",
-    "TrainLoader",
-    "clear_cache",
-    "datasets",
-    "epoch_order",
-    "find",
-    "register",
-    "shard",
-]
+from datamodules import _decoded
+from datamodules._decoded import Wanted, decode, divide, files_now
+from datamodules._errors import DataError
+from datamodules._registry import Arrays, find
+from datamodules._split import Again, Parts
 
 
 class Split(NamedTuple):
@@ -103,8 +87,8 @@ class DataModule(LightningDataModule):
         _check_least(batch_size=(batch_size, 1), eval_batch_size=(eval_batch_size, 1), resample=(resample, 0))
         self.info = find(dataset)
         self.kind, self.keeps = self.info.kind, self.info.keeps
-        again, files = Again(fold, folds, resample, part), _now(dataset, data_dir)
-        data = _prepare(_Wanted(files, image_size, train_size, val_fraction, split_seed, again, nested))
+        again, files = Again(fold, folds, resample, part), files_now(dataset, data_dir)
+        data = _prepare(Wanted(files, image_size, train_size, val_fraction, split_seed, again, nested))
         self.splits, self.classes, self.fingerprint = data.splits, data.classes, data.fingerprint
         self.mean, self.std, self.title = data.mean, data.std, data.title
         self.shape = tuple(data.splits["train"].x.shape[1:])
@@ -200,69 +184,15 @@ def shard(rows: Split, rank: int, world: int) -> Split:
     return Split(rows.x[rank::world], rows.y[rank::world])
 
 
-def fingerprint(
-    dataset: str,
-    *,
-    data_dir: str | Path = "data",
-    image_size: int | None = None,
-    train_size: int | None = None,
-    val_fraction: float | None = None,
-    split_seed: int = 0,
-    fold: int | None = None,
-    folds: int | None = None,
-    resample: int | None = None,
-    part: int | None = None,
-    nested: bool = False,
-) -> str:
-    """`DataModule(...).fingerprint` of the same settings, without making the splits.
-
-    It is that of the files as they are now: each call looks at all of them, though it reads only changed ones.
-    """
-    again, files = Again(fold, folds, resample, part), _now(dataset, data_dir)
-    return _fingerprint(_Wanted(files, image_size, train_size, val_fraction, split_seed, again, nested))
-
-
 def clear_cache() -> None:
     """Forget decoded datasets, which frees their memory. Changed files are read again without it."""
     _prepare.cache_clear()
-    _fingerprint.cache_clear()
-    _decode.cache_clear()
+    _decoded.clear()
 
 
 def _to_float(x: Tensor) -> Tensor:
     # A copy in either case: nobody downstream can change the data in place.
     return x.float().div_(255) if x.dtype == torch.uint8 else x.to(torch.float32, copy=True)
-
-
-class _Files(NamedTuple):
-    """A dataset as its files are now: what decoded data are remembered by."""
-
-    name: str
-    data_dir: Path
-    state: object
-
-
-def _now(name: str, data_dir: str | Path) -> _Files:
-    info = find(name)
-    if "\0" in str(data_dir):
-        raise DataError(f"--data_dir {data_dir}: no path has a zero byte")
-    try:
-        folder = Path(data_dir).expanduser().absolute()
-    except RuntimeError as error:  # nobody has that home folder
-        raise DataError(f"--data_dir {data_dir}: {error}") from None
-    return _Files(name, folder, state(info.files(folder)))
-
-
-class _Wanted(NamedTuple):
-    """What is to be made of a dataset."""
-
-    files: _Files
-    image_size: int | None
-    train_size: int | None
-    val_fraction: float | None
-    split_seed: int
-    again: Again
-    nested: bool
 
 
 class _Prepared(NamedTuple):
@@ -276,53 +206,12 @@ class _Prepared(NamedTuple):
 
 # Many runs of one process share a dataset, and the folds of a cross-validation take turns. CIFAR-10 takes 180 MB each.
 @lru_cache(maxsize=6)
-def _prepare(wanted: _Wanted) -> _Prepared:
-    arrays, _ = _decode(wanted.files, wanted.image_size)
-    parts, digest = _divide(wanted)
+def _prepare(wanted: Wanted) -> _Prepared:
+    arrays, _ = decode(wanted.files, wanted.image_size)
+    parts, digest = divide(wanted)
     splits = _splits(arrays, parts, arrays.val_y is not None and wanted.again.fold is None)
     mean, std = _moments(splits["train"].x)
     return _Prepared(splits, arrays.classes, mean, std, digest, arrays.title or wanted.files.name)
-
-
-@lru_cache(maxsize=4096)
-def _fingerprint(wanted: _Wanted) -> str:
-    return _divide(wanted)[1]
-
-
-def _divide(wanted: _Wanted) -> tuple[Parts, str]:
-    """The rows of each split, and the fingerprint of data and split."""
-    name, fraction = wanted.files.name, wanted.val_fraction
-    arrays, digest = _decode(wanted.files, wanted.image_size)
-    own_val = None if arrays.val_y is None else len(arrays.val_y)
-    if own_val is not None and fraction is not None:
-        raise DataError(
-            f"--val_fraction {fraction}: {name} has its own validation split of {own_val} rows; leave it out"
-        )
-    fraction = find(name).val_fraction if fraction is None else fraction
-    parts = split(
-        name,
-        arrays.train_y,
-        own_val,
-        wanted.train_size,
-        fraction,
-        wanted.split_seed,
-        wanted.again,
-        arrays.classes,
-        wanted.nested,
-    )
-    return parts, _sha256(digest.encode(), *parts)
-
-
-@lru_cache(maxsize=2)
-def _decode(files: _Files, image_size: int | None) -> tuple[Arrays, str]:
-    info = find(files.name)
-    if image_size is not None and not info.resizes:
-        able = ", ".join(d.name for d in datasets().values() if d.resizes)
-        raise DataError(f"--image_size {image_size}: {files.name} comes in one size; only {able} can be resized")
-    arrays = info.load(files.data_dir, image_size)
-    own_val = [] if arrays.val_x is None or arrays.val_y is None else [arrays.val_x, arrays.val_y]
-    names = "\0".join(arrays.classes).encode()
-    return arrays, _sha256(names, arrays.train_x, arrays.train_y, arrays.test_x, arrays.test_y, *own_val)
 
 
 def _splits(arrays: Arrays, parts: Parts, own_val: bool) -> dict[str, Split]:
@@ -353,15 +242,6 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
         mean, variance = x.double().mean(0), x.double().var(0, correction=0)
     std = variance.sqrt()
     return mean.float(), torch.where(std > 0, std, torch.ones_like(std)).float()
-
-
-def _sha256(*parts: bytes | NDArray[Any]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        header = f"bytes {len(part)};" if isinstance(part, bytes) else f"{part.dtype.str} {part.shape};"
-        digest.update(header.encode())
-        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
-    return digest.hexdigest()
 
 
 def _check_least(**options: tuple[int | None, int]) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from datamodules._registry import DataError
+from datamodules._errors import DataError
 
 LARGEST = 2**30
 """Bytes of the largest file that is read. Pillow decodes 179 million pixels at most, which are half of that in RGB."""

@@ -6,7 +6,6 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from datamodules._errors import DataError
 
 Kind = Literal["image", "features"]
 
@@ -30,22 +31,6 @@ TRANSFORMATIONS: dict[str, str] = {
     "invert": "inverted, solarized or posterized intensities",
 }
 """Image transformations, each of which may or may not keep the labels of a dataset."""
-
-
-HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
-"""Unicode's categories of characters that a terminal obeys, or that nobody sees."""
-
-
-def visible(text: str) -> str:
-    """Text in which nothing hides: a line break becomes `[U+000A]`, and so do escapes, direction marks and the like."""
-    return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in HIDDEN else c for c in text)
-
-
-class DataError(ValueError):
-    """Wrong or missing data: one visible line that names the offending thing and what to do."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(visible(message))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules._registry import DataError
+from datamodules._errors import DataError
 
 Indices = NDArray[np.int64]
 

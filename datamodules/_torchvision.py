@@ -27,8 +27,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules._errors import DataError
 from datamodules._files import read_bytes
-from datamodules._registry import Arrays, DataError
+from datamodules._registry import Arrays
 
 T = TypeVar("T")
 

@@ -22,9 +22,10 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from datamodules._errors import DataError, visible
 from datamodules._files import check_file, read_bytes
 from datamodules._memory import available_memory, memory_needed
-from datamodules._registry import TRANSFORMATIONS, Arrays, DataError, register, visible
+from datamodules._registry import TRANSFORMATIONS, Arrays, register
 
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from bench.training.execute import execute
+from bench.training.files import claimed
 from bench.training.prepare import cached, prepare
 from bench.training.settings import RunConfig
 
@@ -54,26 +53,13 @@ def run_cell(config: RunConfig) -> Outcome:
         return Outcome(config, "failed", None, f"{type(error).__name__}: {error}")
 
 
-@contextlib.contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """Hold a lock that only one process has at a time and that ends with it, however it ends; wait for it first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        with contextlib.suppress(OSError):  # a file system without locks: then two commands may train the same cell
-            fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
 def finished(config: RunConfig) -> Outcome | None:
     """What became of a cell by the record that it left; None if it left none."""
-    record = cached(prepare(config, elsewhere=True))
+    record = cached(prepare(config, check_machine=False))
     return Outcome(config, record.status, record.run_id, record.error) if record else None
 
 
-def elsewhere(config: RunConfig) -> RunConfig:
+def with_whole_paths(config: RunConfig) -> RunConfig:
     """The same cell for a process that starts in another folder."""
     results, data = (str(Path(p).expanduser().absolute()) for p in (config.results_dir, config.data_dir))
     return replace(config, results_dir=results, data_dir=data)

@@ -1,8 +1,10 @@
-"""Where cells run: one small interface, `submit` and `wait`, and an adapter for each engine."""
+"""The local engine: worker processes on this machine."""
 
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
 import multiprocessing
 import os
 import signal
@@ -19,10 +21,25 @@ from bench.training.execute import TerminatedError
 from bench.training.settings import RunConfig
 
 
-def _turn(config: RunConfig) -> tuple[bool, int]:
-    """Trials first, then seed by seed: whatever else a machine does while one seed trains, all recipes share it."""
-    final = not config.trial and config.resample is None
-    return final, config.seed if final else 0
+class Queue:
+    """Cells in the order in which they are to be trained.
+
+    Trials first, then seed by seed: whatever else a machine does while one seed trains, all recipes share it.
+    """
+
+    def __init__(self) -> None:
+        self.heap: list[tuple[bool, int, int, RunConfig]] = []
+        self.arrivals = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self.heap)
+
+    def add(self, config: RunConfig) -> None:
+        final = not config.trial and config.resample is None
+        heapq.heappush(self.heap, (final, config.seed if final else 0, next(self.arrivals), config))
+
+    def pop(self) -> RunConfig:
+        return heapq.heappop(self.heap)[-1]
 
 
 class Local:
@@ -35,12 +52,13 @@ class Local:
 
     def __init__(self, workers: int, threads: int) -> None:
         self.threads = threads
-        self.queue: list[RunConfig] = []
+        self.queue = Queue()
         self.lost: dict[RunConfig, int] = {}
         self.workers = [_Worker(i, threads) for i in range(workers)]
 
     def submit(self, configs: Sequence[RunConfig]) -> None:
-        self.queue = sorted([*self.queue, *configs], key=_turn)
+        for config in configs:
+            self.queue.add(config)
         self._feed()
 
     def wait(self, seconds: float) -> list[Outcome]:
@@ -62,7 +80,7 @@ class Local:
     def _feed(self) -> None:
         for worker in self.workers:
             if worker.config is None and self.queue:
-                worker.give(self.queue.pop(0))
+                worker.give(self.queue.pop())
 
     def _receive(self, worker: _Worker) -> list[Outcome]:
         config = worker.config
@@ -79,7 +97,7 @@ class Local:
     def _lost(self, config: RunConfig, code: int | None) -> list[Outcome]:
         self.lost[config] = self.lost.get(config, 0) + 1
         if self.lost[config] < LOST_TRIES:
-            self.queue.insert(0, config)
+            self.queue.add(config)
             return []
         return [Outcome(config, "failed", None, f"its worker died {LOST_TRIES} times (exit code {code})")]
 

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 import torch
 
-from bench.engines.cell import LOST_TRIES, Outcome, elsewhere, run_cell
+from bench.engines.cell import LOST_TRIES, Outcome, run_cell, with_whole_paths
 from bench.training.errors import ConfigError
 from bench.training.settings import RunConfig
 
@@ -45,7 +45,7 @@ class Ray:
         self.cells: dict[Any, RunConfig] = {}
 
     def submit(self, configs: Sequence[RunConfig]) -> None:
-        self.cells.update({self.task.remote(elsewhere(config), self.threads): config for config in configs})
+        self.cells.update({self.task.remote(with_whole_paths(config), self.threads): config for config in configs})
 
     def wait(self, seconds: float) -> list[Outcome]:
         done, _ = ray.wait(list(self.cells), num_returns=1, timeout=seconds)

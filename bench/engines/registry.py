@@ -45,7 +45,7 @@ def make(
             return Ray(workers, threads, gpus)
         from bench.engines.slurm import Slurm
 
-        return Slurm(workers or usual_workers(name, threads), threads, folder / "slurm", gpus, **(slurm or {}))
+        return Slurm(workers or usual_workers(name, threads), threads, folder / "slurm", gpus, slurm)
 
 
 def usual_workers(name: str, threads: int, gpus: float = 0.0) -> int:

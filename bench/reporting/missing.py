@@ -1,51 +1,31 @@
-"""The rows that a study's tables should have, told from study.yaml and tuning.json alone."""
+"""The rows that a study's tables should have, told from study.yaml and what the study keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
-
-import torch
 
 from bench.reporting import labels
 from bench.reporting.comparison import condition_of
 from bench.reporting.runs import Run
+from bench.studies.outcomes import TunedCondition, TuningOutcome, Unfit, UnfitOutcome
 from bench.studies.study_file import Condition, Study, free_strengths, with_strengths
-from bench.training import networks
-from datamodules import find as find_dataset
-from recipes import Task, UnfitError, build
-
-ANY_SHAPE = {"image": (3, 32, 32), "features": (32,)}
-"""Whether a recipe fits a network does not depend on the size of its input."""
 
 
-def final_conditions(study: Study, tuning: Mapping[str, Any]) -> list[Condition]:
+def final_conditions(study: Study, tuning: TuningOutcome | None, unfit: UnfitOutcome | None) -> list[Condition]:
     """The study's conditions with the recipe that their seeds train: as tuned, or as written while that is open."""
-    chosen = {_of_row(row): (row.get("chosen") or {}).get("recipe") for row in tuning.get("conditions", [])}
-    return [replace(c, recipe=chosen.get(c) or _as_planned(study, c)) for c in study.conditions() if fits(c)]
+    chosen = {_of_row(row): row.chosen.recipe for row in tuning.conditions if row.chosen} if tuning else {}
+    left_out = {_of_row(row) for row in unfit.conditions} if unfit else set()
+    return [replace(c, recipe=chosen.get(c) or _as_planned(study, c)) for c in study.conditions() if c not in left_out]
 
 
-def _of_row(row: Mapping[str, Any]) -> Condition:
-    return Condition(row["dataset"], row["model"], row["train_size"], row["recipe"])
+def _of_row(row: TunedCondition | Unfit) -> Condition:
+    return Condition(row.dataset, row.model, row.train_size, row.recipe)
 
 
 def _as_planned(study: Study, condition: Condition) -> str:
     is_open = study.tune and free_strengths(condition.recipe)
     return condition.recipe if is_open else with_strengths(condition.recipe, {})
-
-
-def fits(condition: Condition) -> bool:
-    """Whether a recipe fits its data and network; reads no data."""
-    data = find_dataset(condition.dataset)
-    shape = ANY_SHAPE[data.kind]
-    try:
-        recipe = build(with_strengths(condition.recipe, {}), Task(data.kind, data.keeps))
-        if recipe.model:
-            recipe.model(networks.build(condition.model, shape, 10, torch.zeros(shape[0]), torch.ones(shape[0])))
-    except UnfitError:
-        return False
-    return True
 
 
 def absent(conditions: Sequence[Condition], runs: Iterable[Run]) -> list[Condition]:
@@ -57,3 +37,12 @@ def absent(conditions: Sequence[Condition], runs: Iterable[Run]) -> list[Conditi
         for c in conditions
         if c not in found and not (free_strengths(c.recipe) and replace(c, recipe=labels.names(c.recipe)) in named)
     ]
+
+
+def fitting(conditions: Sequence[Condition]) -> list[Condition]:
+    """The conditions whose recipe fits: asked only where a study of an earlier version kept no unfit.json."""
+    if not conditions:
+        return []
+    from bench.studies.fitting import fits  # needs torch, which a report otherwise does not
+
+    return [c for c in conditions if fits(c)]

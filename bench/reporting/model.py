@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from bench.reporting.rows import Group, Overall
 from bench.reporting.runs import Run
+from bench.studies.outcomes import DecompositionOutcome, TuningOutcome
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class Report:
     runs: Sequence[Run]
     """All of them, tuning trials and resamples too."""
     overall: Sequence[Overall]
-    tuning: Mapping[str, Any]
-    decomposition: Sequence[Mapping[str, Any]]
+    tuning: TuningOutcome | None
+    """What was tuned, if anything."""
+    decomposition: Sequence[DecompositionOutcome]
     notices: Sequence[str]
     """What keeps the report from being complete."""
     lacking: int

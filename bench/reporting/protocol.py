@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bench.reporting import labels
 from bench.reporting.model import Report
 from bench.reporting.rows import Group
 from bench.reporting.statistics import ALPHA, DRAWS, EXACT_LIMIT
+from bench.studies.outcomes import TuningRule
 
 NOT_TO_CONCLUDE = (
     "A recipe that is not significant is not thereby useless: with few seeds most true differences stay undecided. "
@@ -34,7 +34,7 @@ def protocol(report: Report) -> list[str]:
         "Pairing: all recipes share their seeds, and a seed fixes initialization and batch order, so that a difference "
         "within a seed is the recipe's, and its learning rate's where that is named.",
         "Budget: within a table every run has the same epochs, batch size, optimizer and schedule.",
-        _tuning_line(report.tuning),
+        _tuning_line(report.tuning.rule if report.tuning else None),
         "Measurement: in evaluation mode, on clean and unaugmented data, with plain cross-entropy and the same weights for "
         "all splits, whatever the training objective was.",
         "Test data are measured once, at the end; nothing is chosen on them.",
@@ -53,16 +53,14 @@ def protocol(report: Report) -> list[str]:
     ]
 
 
-def _tuning_line(tuning: Mapping[str, Any]) -> str:
-    rule = tuning.get("rule") or {}
-    if not rule:
+def _tuning_line(rule: TuningRule | None) -> str:
+    if rule is None:
         return "Strengths: each recipe ran as written in the study; none was tuned here."
-    folds = f"{rule['folds']}-fold cross-validation" if rule.get("folds") else "the validation split"
+    folds = f"{rule.folds}-fold cross-validation" if rule.folds else "the validation split"
     shared = "; recipes without a strength, the baseline among them, try learning rates instead, all others use the baseline's"
     return labels.visible(
-        f"Strengths: {rule.get('trials')} trials for every recipe, the baseline too, over {rule.get('space')}, scored by "
-        f"{rule.get('select')} on {folds}; the chosen one is retrained on fresh seeds"
-        f"{shared if rule.get('space') == 'strength' else ''}.",
+        f"Strengths: {rule.trials} trials for every recipe, the baseline too, over {rule.space}, scored by {rule.select} on "
+        f"{folds}; the chosen one is retrained on fresh seeds{shared if rule.space == 'strength' else ''}.",
         500,
     )
 

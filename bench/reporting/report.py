@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from bench.reporting import csv_files, latex, missing, sentences
 from bench.reporting.comparison import lacking, overall, summarize, without_table
@@ -28,11 +26,11 @@ def read_report(folder: Path) -> Report:
     if not (folder / "records").is_dir():
         raise ConfigError(f"{str(folder)!r} holds no records/ folder: train something first, as results/runs")
     path, loaded = folder / "study.yaml", load_runs(folder)
-    tuning = _json(folder / "tuning.json", {}, outcomes.TUNING)
-    decomposition = _json(folder / "decomposition.json", [], outcomes.DECOMPOSITION)
+    tuning, unfit = outcomes.read_tuning(folder), outcomes.read_unfit(folder)
     plan = load_study(path) if path.exists() else None
     seeds = plan.seeds if plan else ()
-    absent = missing.absent(missing.final_conditions(plan, tuning), loaded.runs) if plan else []
+    absent = missing.absent(missing.final_conditions(plan, tuning, unfit), loaded.runs) if plan else []
+    absent = absent if unfit else missing.fitting(absent)
     groups, nowhere = summarize(loaded.runs, seeds, absent), without_table(absent, loaded.runs)
     return Report(
         name=folder.resolve().name,
@@ -41,22 +39,10 @@ def read_report(folder: Path) -> Report:
         runs=loaded.runs,
         overall=overall(groups),
         tuning=tuning,
-        decomposition=decomposition,
+        decomposition=outcomes.read_decomposition(folder) or [],
         notices=sentences.folder_notices(loaded.unreadable, groups, nowhere, seeds),
         lacking=lacking(groups) + len(nowhere) * len(seeds),
     )
-
-
-def _json(path: Path, default: Any, shape: Any) -> Any:
-    if not path.exists():
-        return default
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from None
-    if wrong := outcomes.misshapen(content, shape):
-        raise ConfigError(f"{path}: {wrong} is not what bench/study.py writes; run the study again")
-    return content
 
 
 def write_report(report: Report, folder: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.reporting.statistics import Array
-from bench.training.settings import canonical_json
+from bench.training.files import read_regular
+from bench.training.record import Histogram, Record, paths, read
+from bench.training.typed_json import canonical_json
 
 SPLITS = ("train", "val", "test")
 METRICS = ("loss", "accuracy", "ece", "brier")
@@ -45,8 +48,10 @@ class Run:
     metrics: dict[str, dict[str, float]]
     gap: dict[str, float]
     test_gap: dict[str, float]
+    epochs: Array
+    """(rows,): the epochs that the record tells of: each one, or of a long run every k-th."""
     history: Array
-    """(epochs, 4): a column for each of CURVES; of a long run, lines between the epochs that the record holds."""
+    """(rows, 4): at those epochs, a column for each of CURVES."""
     epochs_run: int
     best_epoch: int | None
     seconds: float
@@ -82,94 +87,98 @@ class Loaded:
 
 
 def load_runs(folder: Path) -> Loaded:
-    """Read every record of a results folder."""
+    """Read every record of a results folder.
+
+    Raises:
+        ConfigError: the folder cannot be listed.
+    """
     runs: dict[str, Run] = {}  # a copied file is no second run
     unreadable = []
     environments: dict[str, dict[str, Any]] = {}  # thousands of records share a few
-    for path in sorted((folder / "records").glob("*.json")):
-        if path.name.startswith("."):
-            continue
+    for path in paths(folder):
         try:
-            content = json.loads(path.read_bytes())
-            environment = content.get("environment") or {}
-            content["environment"] = environments.setdefault(repr(environment), environment)
-            run = parse(content)
+            record = read(read_regular(path))
+            run = run_of(record, environments.setdefault(repr(record.environment), record.environment))
             runs.setdefault(run.run_id, run)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        except (OSError, ValueError, OverflowError):
             unreadable.append(path.name)
     return Loaded(list(runs.values()), unreadable)
 
 
-def parse(content: dict[str, Any]) -> Run:
-    """A record's JSON as a Run; a number that is not finite makes it diverged.
+def run_of(record: Record, environment: dict[str, Any]) -> Run:
+    """What the report shows of a record; a number that is not finite makes it diverged.
+
+    Args:
+        record: as read from its file.
+        environment: the record's, which many may share.
 
     Raises:
-        KeyError, TypeError, ValueError: something is missing or of the wrong kind.
+        ValueError, OverflowError: it is no record of a run.
     """
-    metrics = {str(k): _floats(v) for k, v in content["metrics"].items()}
-    gap, test_gap, weights = (_floats(content.get(k) or {}) for k in ("gap", "test_gap", "weights"))
-    status, error = str(content["status"]), str(content.get("error") or "")
+    config, metrics, gap, test_gap = record.config, record.metrics, record.gap, record.test_gap
+    status, error = str(record.status), record.error or ""
     numbers = [v for group in (*metrics.values(), gap, test_gap) for v in group.values()]
     if status == "ok" and not (numbers and all(abs(v) <= LARGEST for v in numbers)):
         status, error = "diverged", error or "a metric is not a finite number"
-    dataset, model, config = content["dataset"], content["model"], dict(content["config"])
-    environment, lr, size = content["environment"], float(config.get("lr") or 0), config.get("train_size")
-    whole = math.isfinite(lr) and isinstance(environment, dict) and not isinstance(config["seed"], bool)
+    seed, lr, size = config.get("seed"), config.get("lr") or 0.0, config.get("train_size")
+    whole = _is_whole(seed) and (size is None or _is_whole(size)) and isinstance(lr, (int, float)) and math.isfinite(lr)
     if not whole or (status == "ok" and not all(0 <= group.get("accuracy", 0) <= 1 for group in metrics.values())):
         raise ValueError("no record")
+    epochs, history = _history(record.history)
     return Run(
-        run_id=str(content["run_id"]),
+        run_id=record.run_id,
         status=status,
         error=error,
-        recipe=str(content["recipe"]),
-        dataset=str(dataset.get("title") or dataset["name"]),
-        fingerprint=str(dataset["fingerprint"]),
-        sizes={str(k): int(v) for k, v in dataset.get("sizes", {}).items()},
-        model=str(model["name"]),
-        parameters=int(model.get("parameters", 0)),
-        seed=int(config["seed"]),
-        lr=lr,
-        train_size=None if size is None else int(size),
+        recipe=record.recipe,
+        dataset=record.dataset.get("title") or record.dataset["name"],
+        fingerprint=record.dataset["fingerprint"],
+        sizes=record.dataset.get("sizes", {}),
+        model=record.model["name"],
+        parameters=record.model.get("parameters", 0),
+        seed=int(str(seed)),
+        lr=float(lr),
+        train_size=size,
         budget=canonical_json({k: v for k, v in config.items() if k not in NOT_BUDGET}),
         config=config,
         metrics=metrics if status == "ok" else {},
         gap=gap,
         test_gap=test_gap,
-        history=_history(content.get("history") or []),
-        epochs_run=int(content.get("epochs_run") or 0),
-        best_epoch=content.get("best_epoch"),
-        seconds=float(content.get("seconds") or 0),
-        cpu_seconds=float(content.get("cpu_seconds") or 0),
-        weights=weights,
-        histogram=_histogram(content.get("weight_histogram") or {}),
-        reliability=_reliability(content.get("reliability") or {}),
+        epochs=epochs,
+        history=history,
+        epochs_run=record.epochs_run,
+        best_epoch=record.best_epoch,
+        seconds=record.seconds,
+        cpu_seconds=record.cpu_seconds or 0.0,
+        weights=record.weights,
+        histogram=_histogram(record.weight_histogram),
+        reliability=_reliability(record.reliability),
         environment=environment,
     )
 
 
-def _floats(group: dict[str, Any]) -> dict[str, float]:
-    return {str(k): math.nan if v is None else float(v) for k, v in group.items()}
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _history(rows: list[dict[str, Any]]) -> Array:
+def _history(rows: Sequence[Mapping[str, float | None]]) -> tuple[Array, Array]:
+    """The epochs of the rows, and a column for each of CURVES."""
+    epochs = [row.get("epoch", i) or math.nan for i, row in enumerate(rows, 1)]
+    if not all(a + 1 <= b for a, b in pairwise([0.0, *epochs, MOST_EPOCHS + 1])):
+        raise ValueError("its history is of no epochs")
     found = np.array([[row.get(name) for name in CURVES] for row in rows], dtype=np.float64)  # None becomes NaN
-    found = np.where(np.abs(found) <= LARGEST, found, np.nan).reshape(-1, len(CURVES))
-    epochs = [int(row.get("epoch", i)) for i, row in enumerate(rows, 1)]
-    if epochs == list(range(1, len(rows) + 1)):
-        return found
-    if not 1 <= epochs[0] <= epochs[-1] <= MOST_EPOCHS or np.diff(epochs).min(initial=1) < 1:
-        raise ValueError(f"history is of the epochs {epochs}")
-    return np.stack([np.interp(range(1, epochs[-1] + 1), epochs, column) for column in found.T], axis=1)
+    found[np.abs(found) > LARGEST] = np.nan
+    return np.array(epochs, dtype=np.float64), found.reshape(-1, len(CURVES))
 
 
-def _histogram(content: dict[str, Any]) -> tuple[float, Array] | None:
-    limit, counts = float(content.get("limit", 0)), np.array(content.get("counts", []), dtype=np.float64)
+def _histogram(content: Histogram) -> tuple[float, Array] | None:
+    limit, counts = content.get("limit", 0.0), np.array(content.get("counts", []), dtype=np.float64)
     return (limit, counts) if 0 < limit < math.inf and 0 < counts.sum() < math.inf else None
 
 
-def _reliability(content: dict[str, Any]) -> Array | None:
-    if not content:
-        return None
-    values = np.array([content[k] for k in ("count", "confidence", "accuracy")], dtype=np.float64)
-    whole = values.ndim == 2 and bool(((values >= 0) & (values <= LARGEST)).all())
+def _reliability(content: Mapping[str, Sequence[float]]) -> Array | None:
+    parts = [content.get(k, ()) for k in ("count", "confidence", "accuracy")]
+    if len({len(part) for part in parts}) > 1:
+        raise ValueError("its bins of reliability differ in number")
+    values = np.array(parts, dtype=np.float64)
+    whole = bool(((values >= 0) & (values <= LARGEST)).all())
     return values if whole and values[0].sum() > 0 else None

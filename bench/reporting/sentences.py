@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bench.reporting import labels
 from bench.reporting.comparison import condition_of
@@ -13,6 +12,7 @@ from bench.reporting.model import Report
 from bench.reporting.numbers import number, plus_minus, span, times
 from bench.reporting.rows import Group, Row
 from bench.reporting.statistics import ALPHA, seeds_needed
+from bench.studies.outcomes import Choice, Trial, TuningOutcome
 from bench.studies.study_file import Condition
 
 LONGEST = 90
@@ -23,8 +23,9 @@ MOST_NAMES = 40
 def counts(report: Report) -> str:
     """`1,464 runs of 61 recipes beside the baseline, and 3,084 tuning trials and resamples.`"""
     final = [run for run in report.runs if run.final]
-    named = [c["recipe"] for c in report.tuning.get("conditions", [])] or [run.recipe for run in final]
-    recipes, trials = len(set(named) - {labels.BASELINE}), len(report.runs) - len(final)
+    named = [c.recipe for c in report.tuning.conditions] if report.tuning else []
+    recipes = len({*(named or [run.recipe for run in final])} - {labels.BASELINE})
+    trials = len(report.runs) - len(final)
     extra = f", and {trials:,} tuning trials and resamples" if trials else ""
     return f"{len(final):,} runs of {recipes} recipe{'s' * (recipes != 1)} beside the baseline{extra}."
 
@@ -193,20 +194,17 @@ def _epochs(group: Group) -> str:
     return f"{planned} epochs" + (f" (of which {listed})" if means else ", every run to the end")
 
 
-def choices(group: Group, tuning: Mapping[str, Any]) -> list[str]:
+def choices(group: Group, tuning: TuningOutcome | None) -> list[str]:
     """What to know of the strengths and learning rates that the rows of a table were tuned to."""
     places = {condition_of(run).place for row in group.rows for run in row.runs[:1]}
-    conditions = [
-        c
-        for c in tuning.get("conditions", [])
-        if (c["dataset"], c["model"], c["train_size"]) in places and c["chosen"] and len(c["trials"]) > 2
-    ]
     ends, alike = [], []
-    for c in conditions:
-        name = labels.short(str(c["chosen"]["recipe"]), 34)
-        if len({trial["score"] for trial in c["trials"]}) == 1:
+    for c in tuning.conditions if tuning else ():
+        if (c.dataset, c.model, c.train_size) not in places or c.chosen is None or len(c.trials) <= 2:
+            continue
+        name = labels.short(c.chosen.recipe, 34)
+        if len({trial.score for trial in c.trials}) == 1:
             alike.append(name)
-        elif (at := _at_an_end(c)) is not None:
+        elif (at := _at_an_end(c.chosen, c.trials)) is not None:
             ends.append(f"{name}{at}")
     found = []
     if ends:
@@ -220,14 +218,13 @@ def choices(group: Group, tuning: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _at_an_end(condition: Mapping[str, Any]) -> str | None:
+def _at_an_end(chosen: Choice, trials: Sequence[Trial]) -> str | None:
     """Words on a learning rate, empty for a strength, if the chosen value is the lowest or the highest; else None."""
-    chosen, trials = condition["chosen"], condition["trials"]
-    if varied := labels.varied([trial["recipe"] for trial in trials]):
+    if varied := labels.varied([trial.recipe for trial in trials]):
         name, _, values = varied
-        strength = labels.strength_of(chosen["recipe"], name)
+        strength = labels.strength_of(chosen.recipe, name)
         return "" if strength in (min(values), max(values)) else None
-    rates = [trial["lr"] for trial in trials]
-    if len({trial["recipe"] for trial in trials}) > 1 or None in rates or len(set(rates)) < 3:
+    rates = [trial.lr for trial in trials if trial.lr is not None]
+    if len({trial.recipe for trial in trials}) > 1 or len(rates) < len(trials) or len(set(rates)) < 3:
         return None
-    return f" (learning rate {chosen['lr']:g})" if chosen["lr"] in (min(rates), max(rates)) else None
+    return f" (learning rate {chosen.lr:g})" if chosen.lr in (min(rates), max(rates)) else None

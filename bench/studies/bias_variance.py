@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.studies.outcomes import SquaredParts, ZeroOneParts
 from bench.studies.study_file import Condition, Study, free_strengths, grid_of, with_strengths
+from bench.training import predictions
 from bench.training.settings import RunConfig
 
 Array = NDArray[np.float64]
 
 
-def squared(probabilities: Array, labels: NDArray[np.int64]) -> dict[str, float]:
+def squared(probabilities: Array, labels: NDArray[np.int64]) -> SquaredParts:
     """Expected squared error of predicted probabilities = squared bias + variance.
 
     With the mean prediction m over R networks: variance = sum_r |p_r - m|^2 / (R - 1), which is unbiased, and squared
@@ -31,10 +32,10 @@ def squared(probabilities: Array, labels: NDArray[np.int64]) -> dict[str, float]
     error = float(((probabilities - targets) ** 2).sum(2).mean())
     deviation = probabilities - probabilities.mean(0)
     variance = float((deviation**2).sum(2).sum(0).mean() / (len(probabilities) - 1))
-    return {"error": error, "bias2": error - variance, "variance": variance}
+    return SquaredParts(error=error, bias2=error - variance, variance=variance)
 
 
-def zero_one(probabilities: Array, labels: NDArray[np.int64]) -> dict[str, float]:
+def zero_one(probabilities: Array, labels: NDArray[np.int64]) -> ZeroOneParts:
     """Error rate = bias + net variance, for 0-1 loss (Domingos 2000, A Unified Bias-Variance Decomposition).
 
     The main prediction of a sample is the class that most networks choose. Bias: how often it is wrong. Net variance:
@@ -48,7 +49,7 @@ def zero_one(probabilities: Array, labels: NDArray[np.int64]) -> dict[str, float
     votes = np.eye(probabilities.shape[2])[chosen].sum(0)
     bias = float((votes.argmax(1) != labels).mean())
     error = float((chosen != labels).mean())
-    return {"error": error, "bias": bias, "variance": error - bias}
+    return ZeroOneParts(error=error, bias=bias, variance=error - bias)
 
 
 def strengths(study: Study, condition: Condition) -> list[tuple[str, Any]]:
@@ -68,21 +69,11 @@ def resample_configs(study: Study, condition: Condition, recipe: str) -> list[Ru
     return [study.config(condition, recipe, seed, resample=r) for r in range(study.decompose.resamples)]
 
 
-def load_rows(folder: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """The rows of a study's decomposition.json by PLACE; none if there is no such file."""
-    try:
-        rows = json.loads((folder / "decomposition.json").read_text(encoding="utf-8"))
-        return {tuple(row[name] for name in PLACE): row for row in rows}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-PLACE = ("dataset", "model", "train_size", "recipe")
-
-
-def measure(paths: Sequence[Path]) -> dict[str, dict[str, float]]:
-    """Both decompositions from the stored predictions of R networks."""
-    loaded = [np.load(path, allow_pickle=False) for path in paths]
-    probabilities = np.stack([item["probabilities"].astype(np.float64) for item in loaded])
-    labels = loaded[0]["labels"]
-    return {"squared": squared(probabilities, labels), "zero_one": zero_one(probabilities, labels)}
+def measure(paths: Sequence[Path]) -> tuple[SquaredParts, ZeroOneParts] | None:
+    """Both decompositions from the stored predictions of R networks; None if some are damaged, which are set aside."""
+    loaded = [predictions.load_or_set_aside(path) for path in paths]
+    whole = [found for found in loaded if found is not None]
+    if len(whole) < len(loaded):
+        return None
+    probabilities = np.stack([found.probabilities.astype(np.float64) for found in whole])
+    return squared(probabilities, whole[0].labels), zero_one(probabilities, whole[0].labels)

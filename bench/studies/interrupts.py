@@ -46,7 +46,7 @@ class Stop:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[Stop]:
+def handled() -> Iterator[Stop]:
     """A Stop whose handlers are in place until the end of the block."""
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     stop = Stop()

@@ -1,118 +1,214 @@
-"""What a study keeps beside its records: what was tuned and chosen, and bias and variance."""
+"""What a study keeps beside its records: what was tuned and chosen, bias and variance, and what does not fit.
+
+Each kind is a dataclass that is both written and read. A file, or each entry of decomposition.json, has one field more,
+`digest`, of all others; files of earlier versions have none.
+"""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bench.studies import bias_variance, tuning
-from bench.studies.ledger import Book, final_candidate, final_configs, trials
-from bench.studies.study_file import Condition, Study, free_strengths
-from bench.training import predictions
-from bench.training.files import write_atomically
+from bench.training import files
+from bench.training.errors import ConfigError
+from bench.training.typed_json import check_digest, convert, place_of, sealed
 
-NUMBER = (int, float)
-OPTIONAL_NUMBER = (int, float, type(None))
-OPTIONAL_TEXT = (str, type(None))
-_CHOICE = {"recipe": str, "lr": OPTIONAL_NUMBER}
-TUNING: Any = {
-    "rule": {"trials": int, "folds": (int, type(None)), "select": str, "space": str, "sampler": OPTIONAL_TEXT},
-    "conditions": [
-        {
-            **{"dataset": str, "model": str, "train_size": (int, type(None)), "recipe": str, "chosen": (_CHOICE, None)},
-            "trials": [{**_CHOICE, "score": OPTIONAL_NUMBER, "run_ids": [str]}],
-        }
-    ],
-}
-DECOMPOSITION: Any = [
-    {
-        **{"dataset": str, "model": str, "train_size": (int, type(None)), "recipe": str, "technique": str},
-        **{"strength": (str, *OPTIONAL_NUMBER), "resamples": int},
-        "squared": {"error": NUMBER, "bias2": NUMBER, "variance": NUMBER},
-        "zero_one": {"error": NUMBER, "bias": NUMBER, "variance": NUMBER},
-    }
-]
+T = TypeVar("T")
 
 
-def misshapen(value: Any, shape: Any, name: str = "") -> str | None:
-    """Where a value differs from a shape, as `conditions[0].lr`; None where it does not.
+@dataclass(frozen=True, kw_only=True)
+class TuningRule:
+    """How strengths were chosen, as study.yaml said."""
 
-    Args:
-        value: parsed JSON.
-        shape: a type or several; `{key: shape}`, all of whose keys a dictionary must have; `[shape]` of each item; or
-            `(shape, None)`, which null fits too.
-        name: of the value.
-    """
-    if isinstance(shape, tuple) and shape[-1] is None:
-        return None if value is None else misshapen(value, shape[0], name)
-    if isinstance(shape, dict):
-        if not isinstance(value, dict):
-            return name or "the file"
-        parts = [(value.get(key, ...), part, f"{name}.{key}".lstrip(".")) for key, part in shape.items()]
-    elif isinstance(shape, list):
-        if not isinstance(value, list):
-            return name or "the file"
-        parts = [(item, shape[0], f"{name}[{i}]") for i, item in enumerate(value)]
-    else:
-        return None if isinstance(value, shape) and not isinstance(value, bool) else name
-    return next((wrong for part in parts if (wrong := misshapen(*part))), None)
+    trials: int
+    folds: int | None
+    select: str
+    space: str
+    sampler: str | None
 
 
-def write_summaries(study: Study, book: Book) -> None:
-    """Keep what was chosen and every trial in tuning.json, bias and variance in decomposition.json."""
-    if study.tune:
-        rule = {k: getattr(study.tune, k) for k in ("trials", "folds", "select", "space", "sampler")}
-        rows = [_tuning_row(study, c, book) for c in study.conditions()]
-        _write_json(study.folder / "tuning.json", {"rule": rule, "conditions": rows})
-    if study.decompose:
-        rows = [row for c in study.conditions() for row in _decomposition_rows(study, c, book)]
-        if rows:
-            _write_json(study.folder / "decomposition.json", rows)
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a condition's fresh seeds train."""
+
+    recipe: str
+    lr: float | None
 
 
-def _tuning_row(study: Study, condition: Condition, book: Book) -> dict[str, Any]:
-    chosen = final_candidate(study, condition, book)
-    rows = []
-    for candidate, score in trials(study, condition, book):
-        configs = tuning.trial_configs(study, condition, candidate)
-        found = [r.run_id for c in configs if (r := book.find(c))]
-        value = score if math.isfinite(score) else None
-        rows.append({"recipe": candidate.recipe, "lr": configs[0].lr, "score": value, "run_ids": found})
-    lr = None if chosen is None else final_configs(study, condition, chosen)[0].lr
-    return {
-        "dataset": condition.dataset,
-        "model": condition.model,
-        "train_size": condition.train_size,
-        "recipe": condition.recipe,
-        "chosen": None if chosen is None else {"recipe": chosen.recipe, "lr": lr},
-        "trials": rows,
-    }
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A value that was tried."""
+
+    recipe: str
+    lr: float | None
+    score: float | None
+    """Null where it was not finite, or runs are missing; the smaller, the better."""
+    run_ids: list[str]
 
 
-def _decomposition_rows(study: Study, condition: Condition, book: Book) -> Iterator[dict[str, Any]]:
-    """A row a strength, once all its networks are trained; the kept one where their predictions are gone."""
-    for recipe, strength in bias_variance.strengths(study, condition):
-        records = [book.find(c) for c in bias_variance.resample_configs(study, condition, recipe)]
-        paths = [predictions.predictions_path(study.folder, r.run_id) for r in records if r and r.status == "ok"]
-        if len(paths) < len(records):
-            continue
-        place = dict(zip(bias_variance.PLACE, (*condition.place, recipe), strict=True))
-        if not all(p.exists() for p in paths):
-            yield book.decomposed[tuple(place.values())]
-            continue
-        free = free_strengths(condition.recipe)
-        yield {
-            **place,
-            "technique": free[0].name if len(free) == 1 else condition.recipe,
-            "strength": strength,
-            "resamples": len(paths),
-            "run_ids": [r.run_id for r in records if r],
-            **bias_variance.measure(paths),
-        }
+@dataclass(frozen=True, kw_only=True)
+class TunedCondition:
+    """A recipe at one place, as the study names it, with its trials."""
+
+    dataset: str
+    model: str
+    train_size: int | None
+    recipe: str
+    chosen: Choice | None
+    """Null while trials are missing, or if all of them failed."""
+    trials: list[Trial]
 
 
-def _write_json(path: Path, content: Any) -> None:
-    write_atomically(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+@dataclass(frozen=True, kw_only=True)
+class TuningOutcome:
+    """tuning.json."""
+
+    rule: TuningRule
+    conditions: list[TunedCondition]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredParts:
+    """Squared error of predicted probabilities: error = bias2 + variance."""
+
+    error: float
+    bias2: float
+    variance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroOneParts:
+    """Error rate: error = bias + variance."""
+
+    error: float
+    bias: float
+    variance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecompositionOutcome:
+    """Bias and variance of a recipe at one strength: an entry of decomposition.json."""
+
+    dataset: str
+    model: str
+    train_size: int | None
+    recipe: str
+    technique: str
+    strength: int | float | str | None
+    resamples: int
+    run_ids: list[str] = field(default_factory=list)
+    squared: SquaredParts
+    zero_one: ZeroOneParts
+
+    @property
+    def place(self) -> tuple[str, str, int | None, str]:
+        return self.dataset, self.model, self.train_size, self.recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfit:
+    """A condition that a study leaves out, since its recipe does not fit the data or the network."""
+
+    dataset: str
+    model: str
+    train_size: int | None
+    recipe: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfitOutcome:
+    """unfit.json."""
+
+    conditions: list[Unfit]
+
+
+def read_tuning(folder: Path) -> TuningOutcome | None:
+    """A study's tuning.json; None if there is no such file, as for the others. Raises ConfigError."""
+    return _read(folder / "tuning.json", _tuning)
+
+
+def read_decomposition(folder: Path) -> list[DecompositionOutcome] | None:
+    """The entries of a study's decomposition.json. Raises ConfigError."""
+    return _read(folder / "decomposition.json", _decomposition)
+
+
+def read_unfit(folder: Path) -> UnfitOutcome | None:
+    """A study's unfit.json. Raises ConfigError."""
+    return _read(folder / "unfit.json", _unfit)
+
+
+def kept_decomposition(folder: Path) -> list[DecompositionOutcome]:
+    """As `read_decomposition`; a damaged file counts as none, and `write_decomposition` sets it aside."""
+    try:
+        return read_decomposition(folder) or []
+    except ConfigError:
+        return []
+
+
+def write_tuning(folder: Path, outcome: TuningOutcome) -> None:
+    _write(folder / "tuning.json", outcome, read_tuning, sealed(asdict(outcome)))
+
+
+def write_decomposition(folder: Path, outcomes: Sequence[DecompositionOutcome]) -> None:
+    rows = [sealed(asdict(outcome)) for outcome in outcomes]
+    _write(folder / "decomposition.json", list(outcomes), read_decomposition, rows)
+
+
+def write_unfit(folder: Path, outcome: UnfitOutcome) -> None:
+    _write(folder / "unfit.json", outcome, read_unfit, sealed(asdict(outcome)))
+
+
+def _write(path: Path, outcome: Any, read: Callable[[Path], Any], content: Any) -> None:
+    """Write a file where it would say something else; one that is damaged is named and set aside before."""
+    try:
+        if read(path.parent) == outcome:
+            return
+    except ConfigError as error:
+        files.set_aside(path, str(error), "a new one is written")
+    files.write_atomically(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _read(path: Path, parse: Callable[[Any], T]) -> T | None:
+    if not path.exists():
+        return None
+    try:
+        return parse(json.loads(files.read_regular(path)))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}; run the study again") from None
+
+
+def _tuning(content: Any) -> TuningOutcome:
+    """Its conditions one by one, so that an error says which."""
+    if isinstance(content, dict) and isinstance(content.get("conditions"), list):
+        rows = [_part(row, TunedCondition, f"conditions[{i}]") for i, row in enumerate(content["conditions"])]
+        check_digest(content)
+        return replace(_part({**content, "conditions": []}, TuningOutcome), conditions=rows)
+    return _part(content, TuningOutcome)
+
+
+def _unfit(content: Any) -> UnfitOutcome:
+    found = _part(content, UnfitOutcome)
+    check_digest(content)
+    return found
+
+
+def _decomposition(content: Any) -> list[DecompositionOutcome]:
+    rows = _part(content, list[Any])
+    found = [_part(row, DecompositionOutcome, f"[{i}]") for i, row in enumerate(rows)]
+    for row in rows:
+        check_digest(row)
+    return found
+
+
+def _part(content: Any, kind: type[T], name: str = "") -> T:
+    try:
+        return convert(content, kind)
+    except ValueError as error:
+        place = f"{name}.{place_of(error)}".strip(".") or "the file"
+        raise ValueError(f"{place} is not what bench/study.py writes") from None

@@ -2,99 +2,126 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from bench.engines import cell
+from bench.engines.cell import LOST_TRIES, Engine, Outcome
 from bench.studies import tuning
-from bench.studies.interrupts import Stop
-from bench.studies.ledger import Book, key, settled, wanted
-from bench.studies.study_file import Condition, Study, with_strengths
-from bench.terminal.progress import Display
-from bench.training.errors import WRONG_INPUT, ConfigError
-from bench.training.prepare import data_fingerprint, prepare
+from bench.studies.ledger import Ledger, cell_id, known_cells, trial_cells, tuning_finished
+from bench.studies.study_file import Condition, Study
 from bench.training.record import Record, load_or_set_aside, path_of
 from bench.training.recording import record_failure
-from recipes import UnfitError
 
 
-def run(
-    study: Study, engine: cell.Engine, book: Book, display: Display, chosen: Sequence[Condition], stop: Stop
-) -> None:
-    """Submit what is missing, and whatever its results make possible, until nothing is left."""
-    waiting: dict[str, dict[Condition, None]] = {}  # by cell, the conditions that need it
-    followers: dict[Condition, list[Condition]] = {}  # by the condition whose learning rate they await
-    ended: dict[str, Record] = {}
+@dataclass
+class Progress:
+    """How far a study is."""
 
-    def submit(condition: Condition) -> None:
-        named = wanted(study, condition, book)
-        done = {k: r for k, c in named.items() if (r := ended.get(k) or book.find(c))}
-        ended.update(done)
-        missing = {k: c for k, c in named.items() if k not in done}
-        engine.submit([c for k, c in missing.items() if k not in waiting])
-        for k in missing:
-            waiting.setdefault(k, {})[condition] = None
-
-    for condition in chosen:
-        setter = tuning.rate_setter(study, condition) if study.tune else None
-        if setter and not settled(study, setter, book):
-            followers.setdefault(setter, []).append(condition)
-    for condition in dict.fromkeys([*followers, *chosen]):
-        submit(condition)
-    while waiting:
-        stop.check()
-        display.show(ended, engine.running())
-        for outcome in engine.wait(0.5):
-            cell = key(outcome.config)
-            ended[cell] = _record_of(outcome, study.folder)
-            book.take(ended[cell])
-            for condition in waiting.pop(cell, {}):
-                submit(condition)
-                if condition in followers and settled(study, condition, book):
-                    for follower in followers.pop(condition):
-                        submit(follower)
+    finished: int = 0
+    failed: int = 0
+    """Of the finished cells: those that failed or diverged."""
+    running: int = 0
 
 
-def _record_of(outcome: cell.Outcome, folder: Path) -> Record:
-    """The record that a cell left; one that says why, where it left none."""
-    found = load_or_set_aside(path_of(folder, outcome.run_id)) if outcome.run_id else None
-    return found or record_failure(outcome.config, outcome.error or "it left no record")
+class Scheduler:
+    """Submits the cells that are missing, and those that their results make known, until nothing is left.
 
-
-def leave_out_unfit(study: Study, elsewhere: bool = False) -> Study:
-    """The study without the conditions whose recipe does not fit its data or network.
+    When all trials that a condition awaits have ended, its next cells are known: further trials, or its final runs.
+    Once its tuning is finished, so are the trials of the conditions that take its learning rate.
 
     Args:
-        study: as written.
-        elsewhere: its cells will run on other machines, which may have GPUs that this one lacks.
-
-    Raises:
-        ConfigError: nothing is left.
-        DataError, NetError: data are missing, or too few for the folds.
+        study: whose cells.
+        engine: that trains them.
+        ledger: of the records that are finished already; it takes the new ones.
+        watch: called all the while with how far the study is; it may raise to stop.
     """
-    unfit = {}
-    conditions = study.conditions()
-    for condition in conditions:
-        try:
-            prepare(study.config(condition, with_strengths(condition.recipe, {}), study.seeds[0]), elsewhere=elsewhere)
-        except UnfitError as error:
-            unfit[condition] = str(error)
-        except WRONG_INPUT:
-            raise
-        except Exception as error:  # as its cells will record
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-            print(f"{condition.recipe} on {condition.dataset}, {condition.model} will fail: {reason}", file=sys.stderr)
-    if len(unfit) == len(conditions):
-        raise ConfigError(f"the matrix is empty: no recipe fits its data and network ({next(iter(unfit.values()))})")
-    if study.tune and study.tune.folds:
-        for first in {(c.dataset, c.train_size): c for c in conditions}.values():
-            data_fingerprint(study.config(first, "none", study.seeds[0], fold=0, folds=study.tune.folds))
-    return replace(study, unfit=unfit)
+
+    def __init__(self, study: Study, engine: Engine, ledger: Ledger, watch: Callable[[Progress], None]) -> None:
+        self.study, self.engine, self.ledger, self.watch = study, engine, ledger, watch
+        self.progress = Progress()
+        self.finished: set[str] = set()
+        self.submitted: set[str] = set()
+        """Cells that have been submitted and have not ended."""
+        self.waiting: dict[str, list[Condition]] = {}
+        """By trial, the conditions that wait for it."""
+        self.awaited: dict[Condition, int] = {}
+        """By condition, how many of its trials have not ended."""
+        self.dependents: dict[Condition, list[Condition]] = {}
+        """By condition, those that wait for its learning rate."""
+        self.lost: dict[str, int] = {}
+        """How often a cell was trained whose record then was not there."""
+
+    def run(self, conditions: Sequence[Condition]) -> None:
+        """Train all cells of some conditions."""
+        for condition in conditions:
+            source = tuning.rate_source(self.study, condition) if self.study.tune else None
+            if source and not tuning_finished(self.study, source, self.ledger):
+                self.dependents.setdefault(source, []).append(condition)
+        for condition in dict.fromkeys([*self.dependents, *conditions]):
+            self._advance(condition)
+        while self.submitted:
+            self.progress.running = self.engine.running()
+            self.watch(self.progress)
+            for outcome in self.engine.wait(0.5):
+                self._take(outcome)
+
+    def _advance(self, condition: Condition) -> None:
+        """Submit the cells of a condition that are known and not finished."""
+        missing = {}
+        for cell, config in known_cells(self.study, condition, self.ledger).items():
+            if cell in self.finished or cell in self.submitted:
+                continue
+            if found := self.ledger.find(config):
+                self._finish(cell, found)
+            else:
+                missing[cell] = config
+        self.submitted.update(missing)
+        self.engine.submit(list(missing.values()))
+        awaited = [cell for cell in trial_cells(self.study, condition, self.ledger) if cell in self.submitted]
+        self.awaited[condition] = len(awaited)
+        for cell in awaited:
+            self.waiting.setdefault(cell, []).append(condition)
+
+    def _take(self, outcome: Outcome) -> None:
+        """Take what became of a cell; what was known only after it is submitted."""
+        cell = cell_id(outcome.config)
+        found = self._record_of(outcome, cell)
+        if found is None or cell not in self.submitted:
+            return
+        self.ledger.take(found)
+        self.submitted.discard(cell)
+        self._finish(cell, found)
+        for condition in self.waiting.pop(cell, ()):
+            self.awaited[condition] -= 1
+            if self.awaited[condition] == 0:
+                self._advance(condition)
+                self._release(condition)
+
+    def _release(self, source: Condition) -> None:
+        """Go on with the conditions that waited for this one's learning rate, if it is settled."""
+        if source in self.dependents and tuning_finished(self.study, source, self.ledger):
+            for condition in self.dependents.pop(source):
+                self._advance(condition)
+
+    def _finish(self, cell: str, found: Record) -> None:
+        self.finished.add(cell)
+        self.progress.finished += 1
+        self.progress.failed += found.status != "ok"
+
+    def _record_of(self, outcome: Outcome, cell: str) -> Record | None:
+        """The record that a cell left, or one that says why it left none; None if it is trained once more."""
+        folder = self.study.folder
+        found = load_or_set_aside(path_of(folder, outcome.run_id)) if outcome.run_id else None
+        if found is None and outcome.run_id and outcome.error is None:  # it ended well: somebody removed its record
+            self.lost[cell] = self.lost.get(cell, 0) + 1
+            if self.lost[cell] < LOST_TRIES:
+                self.engine.submit([outcome.config])
+                return None
+        return found or record_failure(outcome.config, outcome.error or "it left no record")
 
 
-def _with_setters(study: Study, conditions: Sequence[Condition]) -> list[Condition]:
+def with_rate_sources(study: Study, conditions: Iterable[Condition]) -> list[Condition]:
     """The conditions, and the baselines whose learning rate they take."""
-    setters = [tuning.rate_setter(study, c) for c in conditions] if study.tune else []
-    return list(dict.fromkeys([*filter(None, setters), *conditions]))
+    conditions = list(conditions)
+    sources = [tuning.rate_source(study, c) for c in conditions] if study.tune else []
+    return list(dict.fromkeys([*filter(None, sources), *conditions]))

@@ -32,7 +32,7 @@ class Candidate:
     lr: float | None = None
 
 
-def rate_setter(study: Study, condition: Condition) -> Condition | None:
+def rate_source(study: Study, condition: Condition) -> Condition | None:
     """The condition whose trials choose the learning rate at which this one's strengths are tuned.
 
     Where only strengths are tuned that is the baseline: it has none, so it spends its trials on the learning rate, and

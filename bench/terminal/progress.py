@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from bench.studies.ledger import Book, Cells
+from bench.studies.ledger import Cells
+from bench.studies.scheduler import Progress as StudyProgress
 from bench.studies.study_file import Study
-from bench.training.record import Record
 from bench.training.settings import RunConfig
 
 
@@ -29,15 +28,13 @@ class Display:
     bar: Progress | None = None
     spoken: float = 0.0
 
-    def show(self, records: Mapping[str, Record], running: int) -> None:
-        done = len(records)
-        self.first = done if self.first < 0 else self.first
-        bad = sum(r.status != "ok" for r in records.values())
-        elapsed, gained = time.monotonic() - self.started, done - self.first
-        left = _clock(elapsed / gained * max(self.total - done, 0)) if gained else "--:--"
-        text = f"{done} of {self.total} cells, {running} running, {bad} failed, {left} left"
+    def show(self, study: StudyProgress) -> None:
+        self.first = study.finished if self.first < 0 else self.first
+        elapsed, gained = time.monotonic() - self.started, study.finished - self.first
+        left = _clock(elapsed / gained * max(self.total - study.finished, 0)) if gained else "--:--"
+        text = f"{study.finished} of {self.total} cells, {study.running} running, {study.failed} failed, {left} left"
         if self.console.is_terminal:
-            self._draw(text, done)
+            self._draw(text, study.finished)
         elif time.monotonic() - self.spoken > 30:
             self.spoken = time.monotonic()
             self.console.print(text)
@@ -61,7 +58,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
-def show_plan(console: Console, study: Study, book: Book, cells: Cells, workers: int) -> None:
+def show_plan(console: Console, study: Study, cells: Cells, workers: int) -> None:
     """What `--dry_run` prints: the cells, the cached ones, an estimate of time."""
     counts = {
         "recipes": len(study.recipes),
@@ -75,13 +72,12 @@ def show_plan(console: Console, study: Study, book: Book, cells: Cells, workers:
     if study.tune:
         where = f"{study.tune.folds} folds" if study.tune.folds else "the validation split"
         console.print(f"each tuned with {study.tune.trials} trials on {where} by {study.tune.select}")
-    left = cells.total - len(cells.finished)
-    console.print(f"{cells.total} cells, {len(cells.finished)} finished, {left} to train")
+    console.print(f"{cells.total} cells, {len(cells.finished)} finished, {cells.missing} to train")
     for condition, reason in study.unfit.items():
         console.print(
             f"left out: {condition.recipe} on {condition.dataset}, {condition.model}: {reason}", soft_wrap=True
         )
-    if not left:
+    if not cells.missing:
         return
     seconds = _seconds_left(cells)
     if math.isnan(seconds):

@@ -40,13 +40,21 @@ class Prepared:
         return sum(p.numel() for p in self.net.parameters())
 
 
-def prepare(config: RunConfig, *, elsewhere: bool = False) -> Prepared:
+def prepare(config: RunConfig, *, check_machine: bool = True) -> Prepared:
     """Check all settings, decode the data, and initialize the network with its surgery.
 
     Args:
         config: the settings.
-        elsewhere: the run will be another machine's, which may have GPUs that this one lacks.
+        check_machine: refuse what this machine lacks. A run of another machine, which may have GPUs, is not checked.
     """
+    config, data = load_data(config, check_machine=check_machine)
+    recipe = build(config.recipe, Task(data.kind, data.keeps))
+    net = operate(config, data, recipe, initialize(config, data))
+    return Prepared(run_id(config, data.fingerprint), config, data, recipe, net)
+
+
+def load_data(config: RunConfig, *, check_machine: bool = True) -> tuple[RunConfig, DataModule]:
+    """The settings with every default filled in, checked, and the data that they name."""
     config = config.resolve()
     # Penalties shrink unused weights, and Adam's moments with them, below 1e-38, where a CPU computes 3 to 30 times as
     # slowly. Before any arithmetic: threads inherit the setting when they start.
@@ -54,7 +62,7 @@ def prepare(config: RunConfig, *, elsewhere: bool = False) -> Prepared:
     stand_alone(config)
     if config.resample is not None and config.devices * config.num_nodes > 1:
         raise ConfigError("resample stores predictions of one process: use one device")
-    if not elsewhere:
+    if check_machine:
         _check_machine(config)
     data = DataModule(config.dataset, **split_of(config), seed=config.seed, batch_size=config.batch_size or 1)
     processes = config.devices * config.num_nodes
@@ -62,14 +70,27 @@ def prepare(config: RunConfig, *, elsewhere: bool = False) -> Prepared:
         raise ConfigError(
             f"a batch of {data.batch_size} does not divide among {processes} processes: change --batch_size"
         )
-    recipe = build(config.recipe, Task(data.kind, data.keeps))
+    return config, data
+
+
+def initialize(config: RunConfig, data: DataModule) -> nn.Module:
+    """The network, initialized from the run's seed."""
     torch.manual_seed(config.seed)
-    net = networks.build(config.model, data.shape, len(data.classes), data.mean, data.std)
+    return networks.build(config.model, data.shape, len(data.classes), data.mean, data.std)
+
+
+def operate(config: RunConfig, data: DataModule, recipe: Recipe, net: nn.Module) -> nn.Module:
+    """The network after the recipe's surgery.
+
+    Raises:
+        UnfitError: the recipe does not fit the network.
+        ConfigError: nor the precision or the batch size.
+    """
     net = recipe.model(net) if recipe.model else net
     net = net.to(memory_format=memory_format(net))  # type: ignore[call-overload]
     _check_precision(config, recipe, net)
-    _check_batch(data.batch_size // processes, net, data)
-    return Prepared(run_id(config, data.fingerprint), config, data, recipe, net)
+    _check_batch(data.batch_size // (config.devices * config.num_nodes), net, data)
+    return net
 
 
 def memory_format(net: nn.Module) -> torch.memory_format:

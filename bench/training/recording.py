@@ -12,7 +12,7 @@ from bench.training import record
 from bench.training.classifier import Classifier
 from bench.training.environment import environment
 from bench.training.prepare import Prepared
-from bench.training.record import Record
+from bench.training.record import Histogram, Record
 from bench.training.settings import RunConfig, run_id
 from bench.training.weights import weight_histogram, weight_summary
 from recipes import weights
@@ -85,7 +85,7 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
         cpu_seconds=round(module.cpu_seconds, 3) if module.device.type == "cpu" else 0.0,
         images_per_second=round(images / module.training_seconds, 1) if module.training_seconds else 0.0,
         weights=weight_summary(trained) if ok else {},
-        weight_histogram=weight_histogram(trained) if ok else {},
+        weight_histogram=weight_histogram(trained) if ok else Histogram(),
         reliability=measure.reliability(module.final["test"], len(data.classes)) if "test" in metrics else {},
         environment=environment(prepared.config),
         wandb=wandb,

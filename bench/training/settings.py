@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import re
 import typing
 from collections.abc import Hashable, Mapping
@@ -16,6 +15,7 @@ import yaml
 
 from bench.training import networks
 from bench.training.errors import ConfigError
+from bench.training.typed_json import canonical_json
 from recipes import build
 from recipes._core.checks import check_type
 from recipes._core.registry import source_digest
@@ -134,11 +134,6 @@ def run_id(config: RunConfig, fingerprint: str) -> str:
     """The first 16 hexadecimal digits of a sha256 over the resolved settings, the dataset and the suite's version."""
     text = canonical_json({"config": config.identity(), "dataset": fingerprint, "suite": SUITE_VERSION})
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces; NaN is refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,10 @@ HELPER_SECONDS = 30
 """The helper dies when one message occupies it longer."""
 CONNECT_SECONDS = 2.0
 """The longest wait for the server to take a connection."""
+NOTICED = 1.0
+"""Seconds lost on a server that does not answer, from which on it is left alone for a while."""
+LEFT_ALONE = 600.0
+"""Seconds for which runs of this process, and of all that write to the same folder, are then offline at once."""
 
 SETTINGS: dict[str, Any] = {
     "silent": True,
@@ -93,17 +98,20 @@ def _open(mode: str, dir: str, init: dict[str, Any]) -> tuple[Run, str]:
         raise PermissionError(f"cannot write to {dir}")
     known = {name: value for name, value in SETTINGS.items() if name in wandb.Settings.model_fields}
     init = {**init, "dir": dir, "reinit": "create_new", "settings": wandb.Settings(**known)}
-    mode, reason = _choose(mode)
+    memory = Path(dir) / "wandb" / "unreachable.json"
+    mode, reason = _choose(mode, memory)
     if mode == "online":
+        begun = time.monotonic()
         try:
             return _with_axis(wandb.init(mode="online", **init)), ""
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
+            _remember(wandb.setup().settings.base_url, time.monotonic() - begun, memory)
     run = _with_axis(wandb.init(mode="offline", **init))
     return run, reason and f"{reason}; the run is offline, upload it later: wandb sync {run.settings.sync_dir}"
 
 
-def _choose(mode: str) -> tuple[str, str]:
+def _choose(mode: str, memory: Path) -> tuple[str, str]:
     """Online or offline, and in a line why not online, where that was asked for."""
     import wandb
 
@@ -112,9 +120,35 @@ def _choose(mode: str) -> tuple[str, str]:
         return "offline", ""
     if not _has_key(settings):
         return "offline", "no API key, see `wandb login`" if mode == "online" else ""
+    if _remembered(settings.base_url, memory):
+        return "offline", f"{settings.base_url} did not answer a while ago"
+    begun = time.monotonic()
     if not _answers(settings.base_url):
+        _remember(settings.base_url, time.monotonic() - begun, memory)
         return "offline", f"{settings.base_url} does not answer"
     return "online", ""
+
+
+_left_alone: dict[str, float] = {}
+"""By server, the time until which it is not asked again."""
+
+
+def _remember(url: str, lost: float, memory: Path) -> None:
+    """Leave a server alone that has cost seconds: each of a study's runs would lose them again."""
+    if lost > NOTICED:
+        _left_alone[url] = time.time() + LEFT_ALONE
+        with suppress(OSError):
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            beside = memory.with_name(f".{memory.name}.{os.getpid()}.tmp")
+            beside.write_text(json.dumps(_left_alone))
+            os.replace(beside, memory)
+
+
+def _remembered(url: str, memory: Path) -> bool:
+    until = _left_alone.get(url, 0.0)
+    with suppress(OSError, ValueError, TypeError, AttributeError):  # of another version, damaged, or not there
+        until = max(until, json.loads(memory.read_text()).get(url, 0.0))
+    return 0 < until - time.time() <= LEFT_ALONE
 
 
 def _has_key(settings: Any) -> bool:

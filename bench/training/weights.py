@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
+
+from bench.training.record import Histogram
 
 HISTOGRAM_BINS = 41
 """Odd, so that zero is the middle of a bin."""
 
 
 @torch.no_grad()
-def weight_histogram(weights: list[nn.Parameter]) -> dict[str, Any]:
+def weight_histogram(weights: list[nn.Parameter]) -> Histogram:
     """Counts of all weights in HISTOGRAM_BINS equal bins over [-limit, limit], the largest magnitude being `limit`."""
     values = torch.cat([w.detach().float().flatten() for w in weights]).cpu()
     limit = float(values.abs().max()) or 1.0

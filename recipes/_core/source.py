@@ -1,4 +1,4 @@
-"""What a technique's file says of itself, read from its text: nothing is imported, so that no library is needed."""
+"""What a technique's or a network's file says of itself, read from its text: nothing is imported, no library needed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ TYPES: dict[str, Any] = {"bool": bool, "float": float, "int": int, "str": str}
 RANGES: dict[str, Any] = {kind.__name__: kind for kind in typing.get_args(checks.Range)}
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, supplied: tuple[str, ...] = ("task",)) -> dict[str, Any]:
     """Describe the function that is named as its file.
+
+    Args:
+        path: of the file.
+        supplied: parameters that the suite gives, and no spec.
 
     Returns:
         Its `name`, `doc`, `parameters` and the arguments of its `@register`, as `Technique` takes them.
@@ -29,7 +33,7 @@ def read(path: Path) -> dict[str, Any]:
         return {
             "name": function.name,
             "doc": ast.get_docstring(function) or "",
-            "parameters": _parameters(function.args),
+            "parameters": _parameters(function.args, supplied),
             **_registered(function),
         }
     except (ValueError, SyntaxError) as error:
@@ -40,7 +44,7 @@ def _function(tree: ast.Module, name: str) -> ast.FunctionDef:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return node
-    raise ValueError(f"a technique's file defines a function with its name, {name}")
+    raise ValueError(f"it must define a function of its own name, {name}")
 
 
 def _registered(function: ast.FunctionDef) -> dict[str, Any]:
@@ -51,20 +55,20 @@ def _registered(function: ast.FunctionDef) -> dict[str, Any]:
     raise ValueError(f"{function.name} is not described by @register(...)")
 
 
-def _parameters(arguments: ast.arguments) -> dict[str, inspect.Parameter]:
-    """All but `task`, as `inspect.signature` gives them."""
+def _parameters(arguments: ast.arguments, supplied: tuple[str, ...]) -> dict[str, inspect.Parameter]:
+    """All but the supplied ones, as `inspect.signature` gives them."""
     without = [None] * (len(arguments.args) - len(arguments.defaults))
     plain = zip(arguments.args, [*without, *arguments.defaults], strict=True)
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    found = [_parameter(*pair, inspect.Parameter.POSITIONAL_OR_KEYWORD) for pair in plain]
-    found += [_parameter(*pair, inspect.Parameter.KEYWORD_ONLY) for pair in named]
-    return {parameter.name: parameter for parameter in found if parameter.name != "task"}
+    found = [
+        _parameter(*pair, inspect.Parameter.POSITIONAL_OR_KEYWORD) for pair in plain if pair[0].arg not in supplied
+    ]
+    found += [_parameter(*pair, inspect.Parameter.KEYWORD_ONLY) for pair in named if pair[0].arg not in supplied]
+    return {parameter.name: parameter for parameter in found}
 
 
 def _parameter(argument: ast.arg, default: ast.expr | None, kind: Any) -> inspect.Parameter:
     name, empty = argument.arg, inspect.Parameter.empty
-    if name == "task":
-        return inspect.Parameter(name, kind)
     return inspect.Parameter(
         name,
         kind,

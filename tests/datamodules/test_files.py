@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from datamodules import DataError, DataModule, fingerprint
+from datamodules import DataError, DataModule, fingerprint, visible
 from datamodules import _files as module
 from datamodules._files import check_file, read_bytes, state
-from datamodules._registry import visible
 
 Endless = tuple[Callable[[Path], object], str]
 

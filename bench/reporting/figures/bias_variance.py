@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bench.reporting import labels
 from bench.reporting.figures import svg
@@ -13,6 +13,7 @@ from bench.reporting.figures.figure import Figure, key_of, logarithmic_places, s
 from bench.reporting.figures.svg import Frame, Panel
 from bench.reporting.model import Report
 from bench.reporting.numbers import number
+from bench.studies.outcomes import DecompositionOutcome
 
 PARTS = {
     "squared": (("error", "c0", "", "diamond"), ("bias2", "c1", "4 3", "circle"), ("variance", "c2", "", "square")),
@@ -21,25 +22,48 @@ PARTS = {
 PART_WORDS = {"error": "expected test error", "bias2": "bias²", "bias": "bias", "variance": "variance"}
 
 
+class Where(NamedTuple):
+    """What a panel shows: one technique at one place."""
+
+    dataset: str
+    model: str
+    train_size: int | None
+    technique: str
+
+    @property
+    def place(self) -> str:
+        return labels.place(self.dataset, self.model, self.train_size)
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One strength of it."""
+
+    strength: float
+    outcome: DecompositionOutcome = field(compare=False)
+
+    def part(self, kind: str, name: str) -> float:
+        parts = self.outcome.squared if kind == "squared" else self.outcome.zero_one
+        return float(getattr(parts, name))
+
+
 def bias_variance(report: Report) -> list[Figure]:
     """Bias and variance over strength, for squared error on probabilities."""
     heading, stem = "Bias and variance", "bias-variance"
-    parts: dict[tuple[str, str, Any, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for e in report.decomposition:
-        if isinstance(e.get("strength"), (int, float)):
-            parts[report.title_of(str(e["dataset"])), str(e["model"]), e.get("train_size"), str(e["technique"])].append(
-                e
-            )
-    swept = {k: found for k, found in parts.items() if len({e["strength"] for e in found}) > 1}
+    parts: dict[Where, list[Entry]] = defaultdict(list)
+    for row in report.decomposition:
+        if isinstance(row.strength, (int, float)):
+            where = Where(report.title_of(row.dataset), row.model, row.train_size, row.technique)
+            parts[where].append(Entry(float(row.strength), row))
+    swept = {where: sorted(found) for where, found in parts.items() if len({e.strength for e in found}) > 1}
     if not swept:
         return [Figure(stem, heading, "Left out: the study has no bias and variance decomposition over strengths.")]
     panels = [
-        _decomposition_panel(*key, found, kind)
+        _decomposition_panel(where, found, kind)
         for kind in PARTS
-        for key, found in sorted(swept.items(), key=lambda item: repr(item[0]))
-        if all(e.get(kind) for e in found)
+        for where, found in sorted(swept.items(), key=lambda item: repr(tuple(item[0])))
     ]
-    resamples = sorted({int(e.get("resamples", 0)) for found in swept.values() for e in found})
+    resamples = sorted({e.outcome.resamples for found in swept.values() for e in found})
     caption = (
         "The expected test error of networks that are trained on different samples of the data, split into what they all "
         "get wrong (bias) and how much they differ among each other (variance). Regularization trades variance for "
@@ -64,34 +88,29 @@ PART_HEADINGS = (
 )
 
 
-def _part_rows(swept: Mapping[tuple[str, str, Any, str], Sequence[Mapping[str, Any]]]) -> Iterator[list[str]]:
-    for (dataset, model, size, technique), found in sorted(swept.items(), key=repr):
-        where = labels.place(dataset, model, size)
-        for e in sorted(found, key=lambda e: float(e["strength"])):
-            parts = [(e.get(kind) or {}).get(part, math.nan) for kind, names in PARTS.items() for part, *_ in names]
-            yield [technique, where, f"{e['strength']:g}", *(number(float(v), 4) for v in parts)]
+def _part_rows(swept: Mapping[Where, Sequence[Entry]]) -> Iterator[list[str]]:
+    for where, found in sorted(swept.items(), key=lambda item: repr(tuple(item[0]))):
+        for e in found:
+            parts = [e.part(kind, part) for kind, names in PARTS.items() for part, *_ in names]
+            yield [where.technique, where.place, f"{e.strength:g}", *(number(v, 4) for v in parts)]
 
 
-def _decomposition_panel(
-    dataset: str, model: str, size: Any, technique: str, entries: Sequence[Mapping[str, Any]], kind: str
-) -> Panel:
-    ordered = sorted(entries, key=lambda e: float(e["strength"]))
-    values = [float(e["strength"]) for e in ordered]
+def _decomposition_panel(where: Where, entries: Sequence[Entry], kind: str) -> Panel:
+    values = [e.strength for e in entries]
     places = logarithmic_places(values) if spans_decades(values) else values
-    parameter = labels.Term(technique).technique
-    numbers = [float(e[kind][part]) for e in ordered for part, *_ in PARTS[kind]]
+    parameter = labels.Term(where.technique).technique
+    numbers = [e.part(kind, part) for e in entries for part, *_ in PARTS[kind]]
     unit = "squared error" if kind == "squared" else "0-1 loss"
-    x = strength_axis(technique, str(parameter.strength) if parameter else "strength", values)
+    x = strength_axis(where.technique, str(parameter.strength) if parameter else "strength", values)
     frame = Frame(x, svg.linear(unit, [0.0, *numbers]), width=290, height=215, top=40)
-    where = f"{labels.place(dataset, model, size)}; {unit}"
-    marks = [svg.text(frame.left, 30, where, "s h")]
+    marks = [svg.text(frame.left, 30, f"{where.place}; {unit}", "s h")]
     for part, color, dash, shape in PARTS[kind]:
-        ys = [float(e[kind][part]) for e in ordered]
+        ys = [e.part(kind, part) for e in entries]
         placed = frame.points(places, ys)
         dots = "".join(
             svg.mark(svg.shape(shape, px, py, f"m {color}", 3.5), f"{PART_WORDS[part]} {y:.4g} at {v:g}")
             for (px, py), v, y in zip(placed, values, ys, strict=True)
         )
         marks.append(svg.path(placed, f"l {color}", dash) + dots)
-    recipe = str(ordered[0].get("recipe", technique))
-    return frame.panel(labels.visible(technique, 32), marks, key_of(recipe), labels.family(recipe))
+    recipe = entries[0].outcome.recipe
+    return frame.panel(labels.visible(where.technique, 32), marks, key_of(recipe), labels.family(recipe))

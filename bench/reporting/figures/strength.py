@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from bench.reporting.model import Report
 from bench.reporting.numbers import number
 from bench.reporting.rows import Group, Row
 from bench.reporting.runs import Run
+from bench.studies.outcomes import TunedCondition
 
 
 @dataclass(frozen=True)
@@ -92,47 +92,44 @@ def _error(run: Run, split: str) -> float:
 
 
 def _tuned_sweeps(report: Report) -> list[Sweep]:
+    if report.tuning is None:
+        return []
     by_id = {run.run_id: run for run in report.runs if run.ok}
-    conditions = report.tuning.get("conditions", [])
-    folds = (report.tuning.get("rule") or {}).get("folds")
-    held_out = "cross-validation" if folds else "validation"
-    base = {_place(c): _baseline_error(c, by_id) for c in conditions if str(c["recipe"]) == labels.BASELINE}
+    held_out = "cross-validation" if report.tuning.rule.folds else "validation"
+    conditions = report.tuning.conditions
+    base = {_place(c): _baseline_error(c, by_id) for c in conditions if c.recipe == labels.BASELINE}
     sweeps = []
     for c in conditions:
-        points = [(t, [by_id[i] for i in t.get("run_ids", []) if i in by_id]) for t in c.get("trials", [])]
-        varied = labels.varied([str(t["recipe"]) for t, _ in points])
+        varied = labels.varied([trial.recipe for trial in c.trials])
         if varied is None:
             continue
         name, parameter, values = varied
-        lines: dict[str, dict[float, list[Run]]] = {"training": defaultdict(list), held_out: defaultdict(list)}
-        for value, (_, found) in zip(values, points, strict=True):
-            for line in lines.values():
-                line[value] += found
-        split = {"training": "train", held_out: "val"}
+        found: dict[float, list[Run]] = defaultdict(list)
+        for value, trial in zip(values, c.trials, strict=True):
+            found[value] += [by_id[i] for i in trial.run_ids if i in by_id]
         drawn = {
-            k: {v: float(np.mean([_error(r, split[k]) for r in rs])) for v, rs in line.items() if rs}
-            for k, line in lines.items()
+            line: {v: float(np.mean([_error(run, split) for run in runs])) for v, runs in found.items() if runs}
+            for line, split in {"training": "train", held_out: "val"}.items()
         }
         if len(drawn[held_out]) > 1:
-            chosen = labels.strength_of(str(c["chosen"]["recipe"]), name) if c.get("chosen") else None
-            dataset, model, size = _place(c)
-            where = labels.place(report.title_of(dataset), model, size)
-            recipe = str((c.get("chosen") or {}).get("recipe", c["recipe"]))
+            chosen = labels.strength_of(c.chosen.recipe, name) if c.chosen else None
+            where = labels.place(report.title_of(c.dataset), c.model, c.train_size)
+            recipe = c.chosen.recipe if c.chosen else c.recipe
             sweeps.append(
                 Sweep(name, parameter, labels.family(recipe), recipe, drawn, chosen, base.get(_place(c)), where)
             )
     return sweeps
 
 
-def _place(condition: Mapping[str, Any]) -> tuple[str, str, Any]:
-    return str(condition["dataset"]), str(condition["model"]), condition.get("train_size")
+def _place(condition: TunedCondition) -> tuple[str, str, int | None]:
+    return condition.dataset, condition.model, condition.train_size
 
 
-def _baseline_error(condition: Mapping[str, Any], by_id: Mapping[str, Run]) -> float | None:
+def _baseline_error(condition: TunedCondition, by_id: Mapping[str, Run]) -> float | None:
     """The held-out error of the baseline's chosen trial."""
-    chosen = (condition.get("chosen") or {}).get("lr")
-    trials = [t for t in condition.get("trials", []) if chosen is None or t.get("lr") == chosen]
-    found = [by_id[i] for t in trials[:1] for i in t.get("run_ids", []) if i in by_id]
+    chosen = condition.chosen.lr if condition.chosen else None
+    trials = [trial for trial in condition.trials if chosen is None or trial.lr == chosen]
+    found = [by_id[i] for trial in trials[:1] for i in trial.run_ids if i in by_id]
     return float(np.mean([_error(run, "val") for run in found])) if found else None
 
 

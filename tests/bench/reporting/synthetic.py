@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.reporting.runs import Run, run_of
+from bench.training.record import read
+
 EPOCHS = 30
 
 
@@ -81,6 +84,11 @@ def make(
         "wandb": {"id": None, "mode": "disabled"},
         "created": "2026-01-01T00:00:00+00:00",
     }
+
+
+def run(content: dict[str, Any]) -> Run:
+    """What the report shows of a record's content."""
+    return run_of(read(json.dumps(content).encode()), content["environment"])
 
 
 def _metrics(accuracy: float, loss: float) -> dict[str, float]:

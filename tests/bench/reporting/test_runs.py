@@ -12,7 +12,7 @@ import synthetic
 from reading import Report, explained, page, summary
 from synthetic import BOTH, DROPOUT, SMOOTHING, plain
 
-from bench.reporting.runs import parse
+from bench.reporting.figures import curves
 
 
 @pytest.mark.parametrize("changes", [{"config": {"seed": True}}, {"metrics": {"test": {"accuracy": 5.0}}}])
@@ -26,15 +26,27 @@ def test_records_that_cannot_be_are_left_out(tmp_path: Path, report: Report, cha
 
 def test_a_thinned_history_is_drawn_with_lines_between_its_epochs() -> None:
     content = synthetic.make("none", 0, epochs=9)
-    whole = parse(content).history
+    whole = curves.mean_curves([synthetic.run(content)]).values
     content["history"] = [content["history"][i] for i in (0, 2, 5, 8)]
-    thinned = parse(content).history
+    thinned = curves.mean_curves([synthetic.run(content)]).values
     assert thinned.shape == whole.shape
     assert (thinned[[0, 2, 5, 8]] == whole[[0, 2, 5, 8]]).all()
     assert thinned[3:5] == pytest.approx(whole[[2]] + np.array([[1], [2]]) / 3 * (whole[5] - whole[2]))
     content["history"].reverse()
     with pytest.raises(ValueError, match="history"):
-        parse(content)
+        synthetic.run(content)
+
+
+def test_curves_of_a_million_epochs_are_drawn_at_some_of_them() -> None:
+    content = synthetic.make("none", 0, epochs=3)
+    for row, epoch in zip(content["history"], (1, 500_000, 1_000_000), strict=True):
+        row["epoch"] = epoch
+    means = curves.mean_curves([synthetic.run(content)] * 150)
+    assert len(means.epochs) == len(means.values) == curves.MOST_EPOCHS
+    first, middle = (content["history"][i]["val/loss"] for i in (0, 1))
+    at = (means.epochs[500] - 1) / (500_000 - 1)
+    assert means.values[500, 1] == pytest.approx(first + at * (middle - first))
+    assert means.epochs[-1] > 999_000
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"run_id": 1}', b"\xff\xfe\x00", b"[" * 100_000])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -13,14 +15,14 @@ def test_squared_by_hand() -> None:
     p = np.array([[[1.0, 0.0]], [[0.6, 0.4]]])
     got = squared(p, np.array([0]))
     # error = (0 + 0.32) / 2; mean (0.8, 0.2); variance = (0.08 + 0.08) / (2 - 1)
-    assert got == pytest.approx({"error": 0.16, "variance": 0.16, "bias2": 0.0})
+    assert asdict(got) == pytest.approx({"error": 0.16, "variance": 0.16, "bias2": 0.0})
 
 
 def test_zero_one_by_hand() -> None:
     """Three networks; the main prediction is right on the first sample and wrong on the second."""
     chosen = np.array([[0, 1], [0, 1], [1, 0]])
     got = zero_one(np.eye(2)[chosen], np.array([0, 0]))
-    assert got == pytest.approx({"error": 0.5, "bias": 0.5, "variance": 0.0})
+    assert asdict(got) == pytest.approx({"error": 0.5, "bias": 0.5, "variance": 0.0})
 
 
 def test_ridge_regression() -> None:
@@ -37,13 +39,13 @@ def test_ridge_regression() -> None:
     # As a "class probability" of one output against its true value: move the truth to zero, where the label is.
     errors = (predictions - test @ w)[:, :, None]
     got = squared(np.concatenate([1 + errors, np.zeros_like(errors)], axis=2), np.zeros(tests, dtype=np.int64))
-    assert got["bias2"] == pytest.approx(bias2, rel=0.05)
-    assert got["variance"] == pytest.approx(variance, rel=0.05)
-    assert got["error"] == pytest.approx(bias2 + variance, rel=0.05)
+    assert got.bias2 == pytest.approx(bias2, rel=0.05)
+    assert got.variance == pytest.approx(variance, rel=0.05)
+    assert got.error == pytest.approx(bias2 + variance, rel=0.05)
 
 
 def test_variance_is_unbiased() -> None:
     """With two networks each, the mean over many pairs is the true variance; dividing by R would give half of it."""
     rng = np.random.default_rng(1)
     p = rng.normal(0, 0.3, size=(2, 20_000, 1))
-    assert squared(p, np.zeros(20_000, dtype=np.int64))["variance"] == pytest.approx(0.09, rel=0.03)
+    assert squared(p, np.zeros(20_000, dtype=np.int64)).variance == pytest.approx(0.09, rel=0.03)

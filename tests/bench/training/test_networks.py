@@ -19,7 +19,7 @@ def build(spec: str, shape: tuple[int, ...] = IMAGE, classes: int = 10) -> nn.Mo
     return networks.build(spec, shape, classes, torch.full((channels,), 0.5), torch.full((channels,), 0.25))
 
 
-@pytest.mark.parametrize("name", list(networks.NETS))
+@pytest.mark.parametrize("name", list(networks.networks()))
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)])
 def test_shapes_and_gradients(name: str, shape: tuple[int, ...]) -> None:
     net = build(f"{name}(width=4)" if name != "linear" else name, shape)
@@ -101,7 +101,7 @@ def test_slots_deepen() -> None:
 
 
 def test_no_slot_after_the_output_layer() -> None:
-    for name in networks.NETS:
+    for name in networks.networks():
         modules = [m for m in build(name).modules() if isinstance(m, (Slot, nn.Linear))]
         assert isinstance(modules[-1], nn.Linear), name
 
@@ -116,7 +116,7 @@ def test_canonical_spec() -> None:
     [
         ("resnet81", IMAGE, "did you mean 'resnet18'"),
         ("mlp(depth=3)", IMAGE, "no argument 'depth'"),
-        ("mlp(width=0)", IMAGE, "width must be at least 1"),
+        ("mlp(width=0)", IMAGE, "mlp: width must be from 1 to 65536, got 0"),
         ("mlp(width=1,width=2)", IMAGE, "mlp got argument 'width' twice"),
         ("mlp(1,width=2)", IMAGE, "mlp got argument 'width' twice"),
         ("mlp(width='x')", IMAGE, "mlp: width must be int, got 'x'"),

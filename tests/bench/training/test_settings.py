@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bench.training.errors import ConfigError
-from bench.training.settings import RunConfig, canonical_json, from_mapping, load_yaml, run_id
+from bench.training.settings import RunConfig, from_mapping, load_yaml, run_id
+from bench.training.typed_json import canonical_json
 
 FOLDS = {"fold": 0, "folds": 5}
 HERE = {"data_dir", "results_dir", "wandb", "project", "group", "accelerator", "devices", "num_nodes", "checkpoint"}

@@ -1,29 +1,27 @@
-"""The rows that a study's tables should have, told from study.yaml and tuning.json alone."""
+"""The rows that a study's tables should have: from the text of study.yaml, from what the study keeps, and from the records."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-
-import torch
 
 from bench.reporting import labels
 from bench.reporting.comparison import condition_of
 from bench.reporting.runs import Run
 from bench.studies.study_file import Condition, Study, free_strengths, with_strengths
-from bench.training import networks
-from datamodules import find as find_dataset
-from recipes import Task, UnfitError, build
-
-ANY_SHAPE = {"image": (3, 32, 32), "features": (32,)}
-"""Whether a recipe fits a network does not depend on the size of its input."""
 
 
 def final_conditions(study: Study, tuning: Mapping[str, Any]) -> list[Condition]:
-    """The study's conditions with the recipe that their seeds train: as tuned, or as written while that is open."""
-    chosen = {_of_row(row): (row.get("chosen") or {}).get("recipe") for row in tuning.get("conditions", [])}
-    return [replace(c, recipe=chosen.get(c) or _as_planned(study, c)) for c in study.conditions() if fits(c)]
+    """The study's conditions with the recipe that their seeds train: as tuned, or as written while that is open.
+
+    What did not fit its data or network is none of them. A study of an earlier version kept no list of that; what it
+    tuned is then all that fits.
+    """
+    tuned = {_of_row(row): (row.get("chosen") or {}).get("recipe") for row in tuning.get("conditions", [])}
+    planned = [c for c in study.conditions() if not tuned or c in tuned]
+    return [replace(c, recipe=tuned.get(c) or _as_planned(study, c)) for c in planned]
 
 
 def _of_row(row: Mapping[str, Any]) -> Condition:
@@ -31,29 +29,30 @@ def _of_row(row: Mapping[str, Any]) -> Condition:
 
 
 def _as_planned(study: Study, condition: Condition) -> str:
-    is_open = study.tune and free_strengths(condition.recipe)
-    return condition.recipe if is_open else with_strengths(condition.recipe, {})
-
-
-def fits(condition: Condition) -> bool:
-    """Whether a recipe fits its data and network; reads no data."""
-    data = find_dataset(condition.dataset)
-    shape = ANY_SHAPE[data.kind]
-    try:
-        recipe = build(with_strengths(condition.recipe, {}), Task(data.kind, data.keeps))
-        if recipe.model:
-            recipe.model(networks.build(condition.model, shape, 10, torch.zeros(shape[0]), torch.ones(shape[0])))
-    except UnfitError:
-        return False
-    return True
+    is_open = study.tune and free_strengths(condition.recipe, imports=False)
+    return condition.recipe if is_open else with_strengths(condition.recipe, {}, imports=False)
 
 
 def absent(conditions: Sequence[Condition], runs: Iterable[Run]) -> list[Condition]:
-    """The conditions of which no final run exists. Where the strength is open, any strength will do."""
-    found = {condition_of(run) for run in runs if run.final}
-    named = {replace(c, recipe=labels.names(c.recipe)) for c in found}
-    return [
-        c
-        for c in conditions
-        if c not in found and not (free_strengths(c.recipe) and replace(c, recipe=labels.names(c.recipe)) in named)
-    ]
+    """The conditions of which no final run exists."""
+    trained: dict[tuple[Any, ...], list[Condition]] = defaultdict(list)
+    for condition in {condition_of(run) for run in runs if run.final}:
+        trained[_techniques(condition)].append(condition)
+    return [c for c in conditions if not any(_agree(c.recipe, other.recipe) for other in trained[_techniques(c)])]
+
+
+def _techniques(condition: Condition) -> tuple[Any, ...]:
+    return (*condition.place, *(call.name for call in labels.calls(condition.recipe)))
+
+
+def _agree(written: str, trained: str) -> bool:
+    """Whether a recipe was trained as written: with every argument that is given, whatever the others are.
+
+    So any strength will do where it is open, and any default of a user's own recipe, which is not imported. What was
+    trained names all arguments, in order.
+    """
+    for given, full in zip(labels.calls(written), labels.calls(trained), strict=True):
+        first = list(full.kwargs.values())[: len(given.args)]
+        if list(given.args) != first or not given.kwargs.items() <= full.kwargs.items():
+            return False
+    return True

@@ -30,7 +30,7 @@ def read_report(folder: Path) -> Report:
     path, loaded = folder / "study.yaml", load_runs(folder)
     tuning = _json(folder / "tuning.json", {}, outcomes.TUNING)
     decomposition = _json(folder / "decomposition.json", [], outcomes.DECOMPOSITION)
-    plan = load_study(path) if path.exists() else None
+    plan = load_study(path, imports=False) if path.exists() else None
     seeds = plan.seeds if plan else ()
     absent = missing.absent(missing.final_conditions(plan, tuning), loaded.runs) if plan else []
     groups, nowhere = summarize(loaded.runs, seeds, absent), without_table(absent, loaded.runs)

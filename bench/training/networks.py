@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.training import network_spec
 from bench.training.errors import NetError
 from recipes import Slot
-from recipes._core.spec import bind, nearest, parse_call
 from recipes._core.synced_batch_norm import BatchNorm
 
 
@@ -137,37 +134,11 @@ def resnet18(shape: tuple[int, ...], classes: int, width: int = 64) -> nn.Module
 NETS: dict[str, Callable[..., nn.Module]] = {f.__name__: f for f in (linear, mlp, cnn, resnet9, resnet18)}
 
 
-@dataclass(frozen=True)
-class NetSpec:
-    """A network's name and all of its arguments; `str` gives the canonical spec, the default width left out."""
-
-    name: str
-    arguments: dict[str, Any]
-
-    def __str__(self) -> str:
-        defaults = {k: p.default for k, p in _parameters(self.name).items()}
-        own = {k: v for k, v in self.arguments.items() if v != defaults[k]}
-        return self.name + (f"({', '.join(f'{k}={v!r}' for k, v in own.items())})" if own else "")
-
-
-def parse(text: str) -> NetSpec:
-    """Read `resnet9` or `resnet9(width=16)`.
-
-    Raises:
-        NetError: a malformed spec, an unknown network or argument.
-    """
-    call = parse_call(text, NetError)
-    if call.name not in NETS:
-        raise NetError(f"unknown network {call.name!r}{nearest(call.name, NETS)}; choose from {', '.join(NETS)}")
-    parameters = _parameters(call.name)
-    return NetSpec(call.name, {k: p.default for k, p in parameters.items()} | bind(call, parameters, NetError))
-
-
 def build(spec: str, shape: tuple[int, ...], classes: int, mean: Tensor, std: Tensor) -> nn.Module:
     """Initialize a network from torch's global random state.
 
     Args:
-        spec: as `parse` reads it.
+        spec: as `network_spec.parse` reads it.
         shape: of one input: (C, H, W) or (D,).
         classes: K, the number of outputs.
         mean, std: (C,) or (D,) constants of the training split.
@@ -175,17 +146,9 @@ def build(spec: str, shape: tuple[int, ...], classes: int, mean: Tensor, std: Te
     Raises:
         NetError: an unknown network, or one that does not fit the shape.
     """
-    parsed = parse(spec)
+    parsed = network_spec.parse(spec)
     body = NETS[parsed.name](shape, classes, **parsed.arguments)
     return nn.Sequential(Standardize(mean, std, dims=len(shape) - 1), body)
-
-
-def _parameters(name: str) -> dict[str, inspect.Parameter]:
-    return {
-        k: p
-        for k, p in inspect.signature(NETS[name], eval_str=True).parameters.items()
-        if k not in ("shape", "classes")
-    }
 
 
 def _dense(inputs: int, outputs: int) -> list[nn.Module]:

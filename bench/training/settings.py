@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from bench.training import networks
+from bench.training import network_spec
 from bench.training.errors import ConfigError
 from recipes import build
 from recipes._core.checks import check_type
@@ -87,7 +87,7 @@ class RunConfig:
         Raises:
             RecipeError, NetError: a wrong recipe or network.
         """
-        model = networks.parse(self.model)
+        model = network_spec.parse(self.model)
         settings = DEFAULTS.get((self.dataset, model.name), {})
         optimizer = self.optimizer or settings.get("optimizer", "adam")
         usual = GENERAL | settings | ({"lr": USUAL_LR[optimizer]} if self.optimizer else {})

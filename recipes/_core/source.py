@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import typing
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
         return {
             "name": function.name,
             "doc": ast.get_docstring(function) or "",
-            "parameters": _parameters(function.args),
+            "parameters": parameters(function.args, skip=("task",)),
             **_registered(function),
         }
     except (ValueError, SyntaxError) as error:
@@ -51,20 +52,22 @@ def _registered(function: ast.FunctionDef) -> dict[str, Any]:
     raise ValueError(f"{function.name} is not described by @register(...)")
 
 
-def _parameters(arguments: ast.arguments) -> dict[str, inspect.Parameter]:
-    """All but `task`, as `inspect.signature` gives them."""
+def parameters(arguments: ast.arguments, skip: Collection[str]) -> dict[str, inspect.Parameter]:
+    """The parameters of a function, as `inspect.signature` gives them, but for those to skip.
+
+    Raises:
+        ValueError: a default that is no literal, a type that is none of TYPES; it names the parameter.
+    """
     without = [None] * (len(arguments.args) - len(arguments.defaults))
     plain = zip(arguments.args, [*without, *arguments.defaults], strict=True)
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    found = [_parameter(*pair, inspect.Parameter.POSITIONAL_OR_KEYWORD) for pair in plain]
-    found += [_parameter(*pair, inspect.Parameter.KEYWORD_ONLY) for pair in named]
-    return {parameter.name: parameter for parameter in found if parameter.name != "task"}
+    found = [_parameter(*pair, inspect.Parameter.POSITIONAL_OR_KEYWORD) for pair in plain if pair[0].arg not in skip]
+    found += [_parameter(*pair, inspect.Parameter.KEYWORD_ONLY) for pair in named if pair[0].arg not in skip]
+    return {parameter.name: parameter for parameter in found}
 
 
 def _parameter(argument: ast.arg, default: ast.expr | None, kind: Any) -> inspect.Parameter:
     name, empty = argument.arg, inspect.Parameter.empty
-    if name == "task":
-        return inspect.Parameter(name, kind)
     return inspect.Parameter(
         name,
         kind,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
 
-from bench.training import errors, networks
+from bench.training import errors, network_spec, networks
 from recipes import Slot, slots
 from recipes._core.synced_batch_norm import BatchNorm
 
@@ -107,8 +111,23 @@ def test_no_slot_after_the_output_layer() -> None:
 
 
 def test_canonical_spec() -> None:
-    assert str(networks.parse("resnet9( width=16 )")) == "resnet9(width=16)"
-    assert str(networks.parse("resnet9(64)")) == "resnet9"
+    assert str(network_spec.parse("resnet9( width=16 )")) == "resnet9(width=16)"
+    assert str(network_spec.parse("resnet9(64)")) == "resnet9"
+
+
+def test_signatures_are_those_of_the_functions() -> None:
+    """Reference: `inspect.signature` of the imported functions."""
+    found = {name: list(parameters.values()) for name, parameters in network_spec.signatures().items()}
+    signatures = {name: inspect.signature(net, eval_str=True) for name, net in networks.NETS.items()}
+    assert found == {name: list(s.parameters.values())[2:] for name, s in signatures.items()}
+    assert list(found) == list(networks.NETS)
+
+
+def test_a_spec_is_read_without_torch() -> None:
+    code = (
+        "import sys; from bench.training.network_spec import parse; parse('mlp(8)'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

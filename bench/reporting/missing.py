@@ -24,19 +24,26 @@ def _of_row(row: TunedCondition | Unfit) -> Condition:
 
 
 def _as_planned(study: Study, condition: Condition) -> str:
-    is_open = study.tune and free_strengths(condition.recipe)
-    return condition.recipe if is_open else with_strengths(condition.recipe, {})
+    is_open = study.tune and free_strengths(condition.recipe, imports=False)
+    return condition.recipe if is_open else with_strengths(condition.recipe, {}, imports=False)
 
 
 def absent(conditions: Sequence[Condition], runs: Iterable[Run]) -> list[Condition]:
-    """The conditions of which no final run exists. Where the strength is open, any strength will do."""
+    """The conditions of which no final run exists. Where the strength is open, any strength will do.
+
+    Of a recipe from outside the catalogue, any arguments will do: it is not imported, so its defaults are not known.
+    """
     found = {condition_of(run) for run in runs if run.final}
     named = {replace(c, recipe=labels.names(c.recipe)) for c in found}
     return [
         c
         for c in conditions
-        if c not in found and not (free_strengths(c.recipe) and replace(c, recipe=labels.names(c.recipe)) in named)
+        if c not in found and not (_is_open(c.recipe) and replace(c, recipe=labels.names(c.recipe)) in named)
     ]
+
+
+def _is_open(recipe: str) -> bool:
+    return ":" in recipe or bool(free_strengths(recipe, imports=False))
 
 
 def fitting(conditions: Sequence[Condition]) -> list[Condition]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import synthetic
 from reading import Report, explained
 from synthetic import DROPOUT, RULE, three
 
-from bench.reporting.missing import fits
-from bench.studies.scheduler import leave_out_unfit
+from bench.studies.conclusions import unfit_outcome
+from bench.studies.fitting import fits, leave_out_unfit
+from bench.studies.outcomes import write_unfit
 from bench.studies.study_file import load_study
 
 
@@ -25,6 +27,17 @@ def test_unfit_recipes_are_those_that_a_study_finds_with_the_data(tmp_path: Path
     fitting = [condition for condition in study.conditions() if fits(condition)]
     assert fitting == leave_out_unfit(study).conditions()
     assert len(fitting) < len(study.conditions())
+
+
+def test_what_a_study_left_out_is_not_missing(tmp_path: Path, report: Report) -> None:
+    """By unfit.json, also where nothing else would tell: a recipe from outside the catalogue, which is not imported."""
+    plan = "recipes: [none, 'theirs:odd', 'theirs:fine']\nseeds: [0, 1, 2]\nepochs: 3\n"
+    folder = synthetic.write(tmp_path / "study", three("none", "theirs:fine(a=1)"), study=plan)
+    assert report(folder)[2] == "3 cells have no finished record\n"
+    study = load_study(folder / "study.yaml", imports=False)
+    odd = next(condition for condition in study.conditions() if condition.recipe == "theirs:odd")
+    write_unfit(folder, unfit_outcome(replace(study, unfit={odd: "it is odd"})))
+    assert report(folder)[2] == ""
 
 
 EMPTY = "There are no finished runs in this folder yet."

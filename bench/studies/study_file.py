@@ -6,7 +6,8 @@ import itertools
 import math
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,8 @@ class Study:
     decompose: Decompose | None
     unfit: Mapping[Condition, str] = field(default_factory=dict)
     """Conditions that are left out, with the reason: the recipe does not fit the data or the network."""
-    memo: dict[Any, RunConfig] = field(default_factory=dict, repr=False, compare=False)
-    """Settings made before: a study asks for the same ones after every cell."""
+    resolved: dict[tuple[Condition, str], RunConfig] = field(default_factory=dict, repr=False, compare=False)
+    """Settings by condition and recipe, of which those of single runs are variants."""
 
     @property
     def name(self) -> str:
@@ -132,42 +133,48 @@ class Study:
 
     def config(self, condition: Condition, recipe: str, seed: int, **changes: Any) -> RunConfig:
         """The resolved settings of one run."""
-        run = (condition, recipe, seed, *sorted(changes.items()))
-        if run not in self.memo:
+        if (condition, recipe) not in self.resolved:
             config = RunConfig(
                 recipe=recipe,
                 dataset=condition.dataset,
                 model=condition.model,
                 train_size=condition.train_size,
-                seed=seed,
                 results_dir=str(self.folder),
                 group=self.name,
                 **self.shared,
             )
-            self.memo[run] = replace(config.resolve(), **changes)
-        return self.memo[run]
+            self.resolved[condition, recipe] = config.resolve()
+        return self.resolved[condition, recipe].vary(seed=seed, **changes)
 
 
 def load_study(path: Path, *, imports: bool = True) -> Study:
     """Read a study file.
 
     Args:
-        path: the file.
-        imports: whether what the file names is imported and built, so that nothing wrong is left when the study starts.
-            Else nothing is run, and no torch is needed: for a study that somebody else wrote, or that ran before.
+        path: of the file.
+        imports: whether recipes from outside the catalogue are imported, and every recipe is made to check it. A report
+            does neither: it must not run what a folder of results names.
 
     Raises:
         ConfigError: anything wrong with it, in one line that names the file.
     """
     try:
-        return _study(path.parent, load_yaml(path), imports)
+        study = _study(path.parent, load_yaml(path), imports)
+        if imports:
+            _check(study)
+        return study
     except (RecipeError, errors.NetError, ValueError) as error:
         text = str(error)
         raise ConfigError(text if text.startswith(str(path)) else f"{path}: {text}") from None
 
 
 def free_strengths(recipe: str, *, imports: bool = True) -> list[Technique]:
-    """The techniques of a spec, as a study writes it, whose strength is not given and so may be tuned."""
+    """The techniques of a spec, as a study writes it, whose strength is not given and so may be tuned.
+
+    Args:
+        recipe: the spec.
+        imports: as of `load_study`; without it, nothing is known of the strengths of others' recipes.
+    """
     return [t for t, given in parse(recipe, imports=imports) if t.strength is not None and t.strength not in given]
 
 
@@ -193,13 +200,16 @@ def _study(folder: Path, content: dict[str, Any], imports: bool) -> Study:
     shared = {k: v for k, v in content.items() if k in settings}
     tune = _block(Tune, "tune", content.get("tune"))
     decompose = _block(Decompose, "decompose", content.get("decompose"))
-    written = [recipe for entry in lists["recipes"] for recipe in _expand(entry, imports)]
+    written = list(itertools.chain.from_iterable(_expand(entry, imports) for entry in lists["recipes"]))
     # Where a strength that is left open means its default, both ways to write it are the same recipe.
-    same = {
-        name if tune or decompose else with_strengths(name, {}, imports=imports): name for name in reversed(written)
-    }
+    spell = (lambda name: name) if tune or decompose else partial(with_strengths, values={}, imports=imports)
+    same = {spell(name): name for name in reversed(written)}
     recipes = tuple(dict.fromkeys(name for name in written if name in same.values()))
-    study = Study(
+    for seed in (seeds := _distinct("seeds", lists["seeds"], int)):
+        if not 0 <= seed < TUNING_SEED:
+            raise ConfigError(f"seeds: {seed} must lie between 0 and {TUNING_SEED - 1}")
+    RunConfig(**shared)  # which checks them
+    return Study(
         folder=folder,
         recipes=recipes,
         datasets=_distinct(
@@ -207,14 +217,11 @@ def _study(folder: Path, content: dict[str, Any], imports: bool) -> Study:
         ),
         models=_distinct("models", lists["models"], str, read=lambda name: str(networks.parse(name))),
         train_sizes=_distinct("train_sizes", lists["train_sizes"], int, or_none=True),
-        seeds=_distinct("seeds", lists["seeds"], int),
+        seeds=seeds,
         shared=shared,
         tune=tune,
         decompose=decompose,
     )
-    if imports:
-        _check(study)
-    return study
 
 
 DEFAULT_LISTS: dict[str, list[Any]] = {
@@ -269,8 +276,6 @@ def _expand(entry: Any, imports: bool) -> Iterator[str]:
 
 def as_written(recipe: str, *, imports: bool = True) -> str:
     """The spec with every argument that was given, by keyword; defaults stay out, so that they can be tuned."""
-    if imports:
-        build(recipe)
     terms = []
     for technique, given in parse(recipe, imports=imports):
         terms.append(technique.name + (f"({', '.join(f'{k}={v!r}' for k, v in given.items())})" if given else ""))
@@ -303,17 +308,17 @@ def _check_types(block: Any, name: str) -> None:
 
 
 def _check(study: Study) -> None:
-    for seed in study.seeds:
-        if not 0 <= seed < TUNING_SEED:
-            raise ConfigError(f"seeds: {seed} must lie between 0 and {TUNING_SEED - 1}")
-    for name, values in (study.tune.grids or {}).items() if study.tune else ():
+    grids = (study.tune and study.tune.grids) or {}
+    for name, values in grids.items():
         _check_grid(name, values)
-    for condition in study.conditions():
-        study.config(condition, str(build(condition.recipe)), study.seeds[0])
+    for recipe in study.recipes:
+        build(recipe)
         if study.tune:
-            _check_tunable(study.tune, condition.recipe)
+            _check_tunable(study.tune, recipe)
+    for condition in study.conditions():
+        study.config(condition, with_strengths(condition.recipe, {}), study.seeds[0])
     used = {t.name for recipe in study.recipes for t in free_strengths(recipe)}
-    for name in (study.tune.grids or {}) if study.tune else ():
+    for name in grids:
         if name not in used:
             raise ConfigError(f"tune: grids: no recipe of the study leaves {name}'s strength open")
     others = [recipe for recipe in study.recipes if recipe != "none"]
@@ -327,8 +332,9 @@ def _check_grid(name: Any, values: Any) -> None:
     technique = find(str(name))
     if technique.strength is None:
         raise ConfigError(f"tune: grids: {name} has no strength")
-    specs = {build(technique.spec(**{technique.strength: v})) for v in values} if isinstance(values, list) else set()
-    if not specs or len(set(map(str, specs))) < len(values):
+    tried = values if isinstance(values, list) else []
+    specs = {canonical(technique.spec(**{technique.strength: value})) for value in tried}
+    if not specs or len(specs) < len(tried):
         raise ConfigError(f"tune: grids: {name} needs a list of distinct values, got {values!r}")
 
 

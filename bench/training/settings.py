@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import re
 import typing
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 from bench.training import networks
 from bench.training.errors import ConfigError
 from bench.training.typed_json import canonical_json
-from recipes import build
+from recipes import canonical
 from recipes._core.checks import check_type
 from recipes._core.registry import source_digest
 from recipes._core.spec import nearest
@@ -92,7 +93,15 @@ class RunConfig:
         optimizer = self.optimizer or settings.get("optimizer", "adam")
         usual = GENERAL | settings | ({"lr": USUAL_LR[optimizer]} if self.optimizer else {})
         missing = {k: usual[k] for k in ("epochs", "batch_size", "lr") if getattr(self, k) is None}
-        return replace(self, recipe=str(build(self.recipe)), model=str(model), optimizer=optimizer, **missing)
+        return replace(self, recipe=canonical(self.recipe), model=str(model), optimizer=optimizer, **missing)
+
+    def vary(self, **changes: Any) -> RunConfig:
+        """As `dataclasses.replace`, but only what changes is checked: a study makes a hundred thousand of them."""
+        made = copy.copy(self)
+        for name, value in changes.items():
+            object.__setattr__(made, name, check_type(name, value, _hints()[name], ConfigError))
+        _check_ranges(made)
+        return made
 
     def identity(self) -> dict[str, Any]:
         """The fields that decide a run's numbers; those that are `None` do not count.
@@ -100,7 +109,7 @@ class RunConfig:
         A recipe of the user's own adds its source's digest: edited code is another run.
         """
         source = {"recipe_source": source_digest(self.recipe)} if ":" in self.recipe else {}
-        return {k: v for k, v in {**asdict(self), **source}.items() if k in (*IDENTITY, *source) and v is not None}
+        return {k: v for k in IDENTITY if (v := getattr(self, k)) is not None} | source
 
 
 @functools.cache

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 if __package__ in (None, ""):
     sys.path[0] = str(ROOT)
 
+from bench.terminal.listing import by_family, grid
 from bench.terminal.parser import Parser, refuse
 from bench.training.errors import ConfigError
 from recipes import Technique, techniques
@@ -24,23 +23,6 @@ much; at *off* a run equals the baseline bit for bit. Four normalizations are on
 technique's test compares it with the reference named here.
 This page is generated from the code by `python bench/catalogue.py`.
 """
-
-
-def by_family() -> list[tuple[str, list[Technique]]]:
-    """Techniques by family, both in alphabetical order, the baseline first."""
-    ordered = sorted(techniques().values(), key=lambda t: (t.family != "baseline", t.family, t.name))
-    return [(family, list(members)) for family, members in groupby(ordered, key=lambda t: t.family)]
-
-
-def grid(technique: Technique) -> str:
-    """The strength's name and values, as `p: 0.1, 0.2 (off 0)`."""
-    if technique.strength is None:
-        return ""
-    return f"{technique.strength}: {', '.join(map(number, technique.grid))} (off {number(technique.off)})"
-
-
-def number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def page() -> str:

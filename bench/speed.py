@@ -37,15 +37,15 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from bench.terminal.console import ProgressBar
 from bench.terminal.parser import Parser, refuse
+from bench.terminal.progress_bar import ProgressBar
 from bench.timing import everyday_lightning
 from bench.timing.augmentations import Row, measure_augmentations
 from bench.timing.everyday import BATCH, TASKS
 from bench.training.classifier import Classifier
 from bench.training.errors import WRONG_INPUT
-from bench.training.execute import make_trainer, quiet, total_steps
 from bench.training.files import write_atomically
+from bench.training.fit import make_trainer, quiet
 from bench.training.prepare import Prepared, prepare
 from bench.training.settings import RunConfig
 
@@ -62,7 +62,7 @@ Contestants = dict[str, Callable[[], float]]
 def suite(prepared: Prepared) -> float:
     """Seconds of one epoch of ours, evaluation included."""
     torch.manual_seed(0)
-    module = Classifier(prepared.net, prepared.recipe, prepared.config, total_steps(prepared))
+    module = Classifier(prepared.net, prepared.recipe, prepared.config, prepared.steps)
     bar = ProgressBar(Console(stderr=True), "suite")
     with quiet():
         trainer = make_trainer(replace(prepared.config, epochs=1), [bar])

@@ -14,6 +14,7 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the packages, also where the project is not installed
+sys.path.append(str(ROOT / "tests"))
 sys.path.append(str(ROOT / "tests" / "bench" / "reporting"))  # what several tests share
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from bench.training.execute import execute
-from bench.training.files import claimed
-from bench.training.prepare import cached, prepare
+from bench.training import lookup
+from bench.training.execute import train
 from bench.training.settings import RunConfig
 
 LOST_TRIES = 3
@@ -45,9 +44,7 @@ class Engine(Protocol):
 def run_cell(config: RunConfig) -> Outcome:
     """Train one cell, unless a finished record exists or another command makes one; any failure becomes an outcome."""
     try:
-        prepared = prepare(config)
-        with claimed(prepared.results_dir / "records" / f".{prepared.run_id}.lock"):
-            record = cached(prepared) or execute(prepared, [])
+        record = train(config)
         return Outcome(config, record.status, record.run_id, record.error)
     except Exception as error:  # wrong settings of one cell must not end the study
         return Outcome(config, "failed", None, f"{type(error).__name__}: {error}")
@@ -55,7 +52,7 @@ def run_cell(config: RunConfig) -> Outcome:
 
 def finished(config: RunConfig) -> Outcome | None:
     """What became of a cell by the record that it left; None if it left none."""
-    record = cached(prepare(config, check_machine=False))
+    record = lookup.finished(config)
     return Outcome(config, record.status, record.run_id, record.error) if record else None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from bench.engines.cell import LOST_TRIES, Outcome, run_cell
-from bench.training.execute import TerminatedError
+from bench.training.errors import TerminatedError
 from bench.training.settings import RunConfig
 
 

@@ -13,7 +13,8 @@ from torch import nn
 from bench.studies.study_file import Condition, Study, with_strengths
 from bench.training import networks
 from bench.training.errors import WRONG_INPUT, ConfigError
-from bench.training.prepare import data_fingerprint, initialize, load_data, operate
+from bench.training.lookup import data_fingerprint
+from bench.training.prepare import initialize, load_data, operate
 from bench.training.settings import RunConfig
 from datamodules import DataModule, find
 from recipes import Task, UnfitError, build

@@ -15,7 +15,7 @@ from bench.studies.study_file import Condition, Study, with_strengths
 from bench.studies.tuning import Candidate
 from bench.training import predictions, record
 from bench.training.files import remove_left_over
-from bench.training.prepare import data_fingerprint, split_of
+from bench.training.lookup import data_fingerprint, split_of
 from bench.training.record import Record
 from bench.training.settings import SUITE_VERSION, RunConfig
 from bench.training.typed_json import canonical_json

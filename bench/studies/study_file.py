@@ -14,7 +14,8 @@ from typing import Any
 from bench.training import errors, networks
 from bench.training.errors import ConfigError
 from bench.training.metrics import METRICS
-from bench.training.settings import RunConfig, load_yaml
+from bench.training.settings import RunConfig
+from bench.training.yaml_files import load_yaml
 from datamodules import find as find_dataset
 from recipes import RecipeError, Technique, build, canonical, find, parse, techniques
 from recipes._core.checks import check_type

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
 from bench.training.errors import ConfigError
+from bench.training.messages import say
 from recipes._core.spec import nearest
-
-LONGEST = 3_000
-"""Characters of an error: it may quote what somebody wrote."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,12 +33,11 @@ class Refused:
 
 
 @contextlib.contextmanager
-def refuse(kinds: tuple[type[Exception], ...], speak: bool = True) -> Iterator[Refused]:
+def refuse(kinds: tuple[type[Exception], ...], speak: Callable[[], bool] = lambda: True) -> Iterator[Refused]:
     """Turn an exception of these kinds into one line on stderr."""
     refused = Refused()
     try:
         yield refused
     except kinds as error:
-        if speak:
-            line = " ".join(str(error).split())
-            print(f"error: {line if len(line) <= LONGEST else line[:LONGEST] + '…'}", file=sys.stderr)
+        if speak():
+            say(f"error: {error}")

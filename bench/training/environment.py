@@ -8,10 +8,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import lightning
-import numpy
-import torch
-
 from bench.training.settings import SUITE_VERSION, RunConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,9 +16,11 @@ CODE = ("bench", "recipes", "datamodules")
 
 def device_name(config: RunConfig) -> str:
     """What the run computes on, for people and for the record."""
+    import torch
+
     cuda = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     name = torch.cuda.get_device_name() if cuda else _processor()
-    processes = config.devices * config.num_nodes
+    processes = config.processes
     return (
         name + ("" if cuda else f", {torch.get_num_threads()} threads") + (f" x {processes}" if processes > 1 else "")
     )
@@ -30,6 +28,10 @@ def device_name(config: RunConfig) -> str:
 
 def environment(config: RunConfig) -> dict[str, Any]:
     """Versions and hardware."""
+    import lightning
+    import numpy
+    import torch
+
     return {
         "suite": SUITE_VERSION,
         "python": platform.python_version(),

@@ -17,4 +17,12 @@ class NetError(SpecError):
     kind = "network"
 
 
+class LostRecordError(Exception):
+    """The record of a run that has ended could be written nowhere."""
+
+
+class TerminatedError(BaseException):
+    """SIGTERM reached a run in training."""
+
+
 WRONG_INPUT: tuple[type[Exception], ...] = (ConfigError, RecipeError, DataError, NetError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -14,8 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from bench.training.messages import warn
+
 LARGEST = 64 * 2**20
 """Bytes of a record or outcome at most: real ones have some thousands."""
+MARK = b"\nsha256 "
+TRAILER = len(MARK) + 64
+"""Bytes of a digest behind a file's content."""
 LEFT_OVER = 24 * 3600
 """Seconds after which a temporary file is that of a killed process."""
 TEMPORARY = re.compile(
@@ -48,21 +54,52 @@ def replace_file(path: Path, write_to: Callable[[IO[bytes]], Any]) -> None:
         raise
 
 
-def read_regular(path: Path) -> bytes:
+def write_with_digest(path: Path, write_to: Callable[[IO[bytes]], Any]) -> None:
+    """As `replace_file`, with a digest of the content behind it, which readers of zip archives (torch, numpy) skip."""
+
+    def write(file: IO[bytes]) -> None:
+        write_to(file)
+        file.flush()
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        file.seek(0, os.SEEK_END)
+        file.write(MARK + digest.encode())
+
+    replace_file(path, write)
+
+
+def read_checked(path: Path) -> bytes:
+    """The content of a file that `write_with_digest` wrote; one of an earlier version has no digest, and passes.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no ordinary file, or its content is not what its digest says.
+    """
+    blob = read_regular(path, largest=sys.maxsize)
+    content, digest = blob[:-TRAILER], blob[-TRAILER:]
+    if not digest.startswith(MARK):
+        return blob
+    if hashlib.sha256(content).hexdigest().encode() != digest.removeprefix(MARK):
+        raise ValueError("its content is not what its digest says")
+    return content
+
+
+def read_regular(path: Path, largest: int = LARGEST) -> bytes:
     """The bytes of an ordinary file; neither waits for a pipe nor reads a device that never ends.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no ordinary file, or has more than LARGEST bytes.
+        ValueError: it is no ordinary file, or has more than `largest` bytes.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("it is no ordinary file")
-        if found.st_size > LARGEST:
-            raise ValueError(f"it has more than {LARGEST:,} bytes")
-        return os.read(handle, found.st_size)
+        if found.st_size > largest:
+            raise ValueError(f"it has more than {largest:,} bytes")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(found.st_size)
     finally:
         os.close(handle)
 
@@ -72,7 +109,7 @@ def set_aside(path: Path, reason: str, then: str) -> None:
     aside = path.with_name(path.name + ".damaged")
     with contextlib.suppress(FileNotFoundError):  # another command was first
         os.replace(path, aside)
-    print(f"warning: {reason}; kept as {aside.name}, {then}", file=sys.stderr)
+    warn(f"{reason}; kept as {aside.name}, {then}")
 
 
 @contextlib.contextmanager

@@ -28,13 +28,13 @@ def predictions_path(results_dir: Path, run_id: str) -> Path:
 
 def store(path: Path, probabilities: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
     """Write predictions so that a reader sees all of them or nothing."""
-    files.replace_file(path, lambda file: np.savez_compressed(file, probabilities=probabilities, labels=labels))
+    files.write_with_digest(path, lambda file: np.savez_compressed(file, probabilities=probabilities, labels=labels))
 
 
 def load_or_set_aside(path: Path) -> Predictions | None:
     """The stored predictions; a damaged file is renamed to `*.damaged` and named on stderr."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
+        with np.load(io.BytesIO(files.read_checked(path)), allow_pickle=False) as found:
             return Predictions(found["probabilities"], found["labels"])
     except Exception as error:  # damage can make the archive mean anything
         files.set_aside(path, f"{path} holds no whole predictions: {error}", "the resample is trained again")

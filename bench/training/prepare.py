@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
-from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
 
-import datamodules
-from bench.training import networks, predictions, record
+from bench.training import loggers, networks
 from bench.training.classifier import make_optimizer
 from bench.training.errors import ConfigError
-from bench.training.record import Record
+from bench.training.lookup import split_of
+from bench.training.processes import stand_alone
 from bench.training.settings import RunConfig, run_id
 from datamodules import DataModule
 from recipes import Recipe, Task, build
@@ -32,8 +29,9 @@ class Prepared:
     net: nn.Module
 
     @property
-    def results_dir(self) -> Path:
-        return Path(self.config.results_dir)
+    def steps(self) -> int:
+        """Training steps of the whole run."""
+        return len(self.data.train_dataloader()) * (self.config.epochs or 0)
 
     @property
     def parameters(self) -> int:
@@ -60,16 +58,13 @@ def load_data(config: RunConfig, *, check_machine: bool = True) -> tuple[RunConf
     # slowly. Before any arithmetic: threads inherit the setting when they start.
     torch.set_flush_denormal(True)
     stand_alone(config)
-    if config.resample is not None and config.devices * config.num_nodes > 1:
+    if config.resample is not None and config.processes > 1:
         raise ConfigError("resample stores predictions of one process: use one device")
     if check_machine:
         _check_machine(config)
+        loggers.check_installed(config)
     data = DataModule(config.dataset, **split_of(config), seed=config.seed, batch_size=config.batch_size or 1)
-    processes = config.devices * config.num_nodes
-    if data.batch_size % processes:
-        raise ConfigError(
-            f"a batch of {data.batch_size} does not divide among {processes} processes: change --batch_size"
-        )
+    _check_shares(config, data)
     return config, data
 
 
@@ -89,7 +84,7 @@ def operate(config: RunConfig, data: DataModule, recipe: Recipe, net: nn.Module)
     net = recipe.model(net) if recipe.model else net
     net = net.to(memory_format=memory_format(net))  # type: ignore[call-overload]
     _check_precision(config, recipe, net)
-    _check_batch(data.batch_size // (config.devices * config.num_nodes), net, data)
+    _check_batch(data.batch_size // config.processes, net, data)
     return net
 
 
@@ -105,15 +100,17 @@ def memory_format(net: nn.Module) -> torch.memory_format:
     return torch.preserve_format if unsafe else torch.channels_last
 
 
-def split_of(config: RunConfig) -> dict[str, Any]:
-    """The settings that decide which rows a run trains on and is measured on."""
-    names = ("image_size", "train_size", "val_fraction", "split_seed", "fold", "folds", "resample")
-    return {"data_dir": config.data_dir} | {name: getattr(config, name) for name in names}
-
-
-def data_fingerprint(config: RunConfig) -> str:
-    """The fingerprint of the data and split that a run would train on now."""
-    return datamodules.fingerprint(config.dataset, **split_of(config))
+def _check_shares(config: RunConfig, data: DataModule) -> None:
+    """Every process needs its share of a batch, and rows of every split."""
+    processes = config.processes
+    if data.batch_size % processes:
+        raise ConfigError(
+            f"a batch of {data.batch_size} does not divide among {processes} processes: change --batch_size"
+        )
+    fewest = min(data.sizes, key=lambda name: data.sizes[name])
+    rows = data.sizes[fewest]
+    if rows < processes:
+        raise ConfigError(f"{processes} processes (devices x num_nodes) for {rows} {fewest} rows: use {rows} at most")
 
 
 def _check_machine(config: RunConfig) -> None:
@@ -151,24 +148,3 @@ def _check_precision(config: RunConfig, recipe: Recipe, net: nn.Module) -> None:
         raise ConfigError(
             f"{config.recipe} takes several passes a step, which precision 16-mixed cannot scale: use bf16-mixed"
         )
-
-
-def cached(prepared: Prepared) -> Record | None:
-    """The record of an equal run, unless that run failed for a reason outside of it."""
-    found = record.load_or_set_aside(record.path_of(prepared.results_dir, prepared.run_id))
-    if found is None or found.status == "failed":
-        return None
-    if found.status == "ok" and prepared.config.resample is not None:
-        return found if predictions.predictions_path(prepared.results_dir, prepared.run_id).exists() else None
-    return found
-
-
-def stand_alone(config: RunConfig) -> None:
-    """A run of one process is the first process, whatever number a cluster gives it (SLURM_PROCID, RANK ...)."""
-    if config.devices * config.num_nodes == 1:
-        rank_zero_only.rank = 0  # type: ignore[attr-defined]
-
-
-def first_process() -> bool:
-    """Whether this process is the one that writes and speaks, among those that train together."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0

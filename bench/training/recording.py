@@ -7,10 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from bench.training import metrics as measure
-from bench.training import record
+from bench.training import predictions, record
 from bench.training.classifier import Classifier
 from bench.training.environment import environment
+from bench.training.errors import LostRecordError
+from bench.training.messages import warn
 from bench.training.prepare import Prepared
 from bench.training.record import Histogram, Record
 from bench.training.settings import RunConfig, run_id
@@ -51,7 +55,7 @@ def record_failure(config: RunConfig, reason: str) -> Record:
     return failed
 
 
-def _make_record(prepared: Prepared, module: Classifier, error: str | None, wandb: dict[str, Any]) -> Record:
+def make_record(prepared: Prepared, module: Classifier, error: str | None, wandb: dict[str, Any]) -> Record:
     data, history = prepared.data, module.history
     error = error or module.diverged or (None if module.final else "training ended without a measurement")
     status: record.Status = "diverged" if module.diverged else "failed" if error else "ok"
@@ -91,6 +95,38 @@ def _make_record(prepared: Prepared, module: Classifier, error: str | None, wand
         wandb=wandb,
         created=_now(),
     )
+
+
+def keep(result: Record, prepared: Prepared, predicted: Tensor | None) -> None:
+    """Write a run's record, and first a resample's predictions of the test split, which its record vouches for.
+
+    A record that cannot go to the results goes to the current folder: the training was the expensive part.
+
+    Raises:
+        LostRecordError: neither takes it.
+    """
+    results = prepared.config.results
+    if predicted is not None:
+        labels = prepared.data.splits["test"].y.cpu().numpy()
+        path = predictions.predictions_path(results, prepared.run_id)
+        try:
+            predictions.store(path, predicted.half().cpu().numpy(), labels)
+        except OSError as error:
+            warn(f"cannot keep the predictions {path}: {error}; the resample will be trained again")
+    try:
+        record.write(result, results)
+        record.path_of(results, run_id(prepared.config, "")).unlink(missing_ok=True)  # of a try that could not begin
+    except OSError as error:
+        _keep_here(result, results, error)
+
+
+def _keep_here(result: Record, results: Path, error: OSError) -> None:
+    here = Path.cwd()
+    try:
+        path = record.write(result, here)
+    except OSError as second:
+        raise LostRecordError(f"no place for the record: {results}: {error}; {here}: {second}") from None
+    warn(f"cannot write the record to {results}: {error}; it is kept as {path}: move it there")
 
 
 def _now() -> str:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
-import re
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Annotated, Any
 
 from bench.training import networks
 from bench.training.errors import ConfigError
 from bench.training.typed_json import canonical_json
-from recipes import canonical
-from recipes._core.checks import check_type
+from recipes import In, Whole, canonical
+from recipes._core.checks import check_range, check_type
 from recipes._core.registry import source_digest
 from recipes._core.spec import nearest
 
@@ -32,55 +29,84 @@ MOST = 1_000_000
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 WANDB_MODES = ("auto", "online", "offline", "disabled")
+LOGGERS = ("csv", "tensorboard", "mlflow")
+SEEDS = Whole(0, 2**31 - 1)
+COUNTS = Whole(1, MOST)
+ROWS = Whole(1, 10**9)
+PROCESSES = Whole(1, 1024)
+OPEN = In(0, 1, left=False, right=False)
 
 
-def _here(help: str, default: Any) -> Any:
-    """A field that says where or how a run executes: it is not part of the run's identity."""
-    return field(default=default, metadata={"help": help, "identity": False})
-
-
-def _what(help: str, default: Any) -> Any:
+def identity(help: str, default: Any) -> Any:
+    """A field that decides the run's numbers: it is part of what the run is."""
     return field(default=default, metadata={"help": help, "identity": True})
+
+
+def runtime(help: str, default: Any) -> Any:
+    """A field that says where or how a run executes: the same run may have another value."""
+    return field(default=default, metadata={"help": help, "identity": False})
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """One training run. `None` means the default of the dataset and network, which `resolve` fills in."""
+    """One training run. `None` means the default of the dataset and network, which `resolve` fills in.
 
-    recipe: str = _what("regularization recipe, as dropout(p=0.3)+label_smoothing", "none")
-    dataset: str = _what("dataset", "digits")
-    model: str = _what("network, as mlp or resnet9(width=16)", "mlp")
-    seed: int = _what("initialization, batch order and every random draw", 0)
-    epochs: int | None = _what("passes over the training data", None)
-    train_size: int | None = _what("stratified subset of that many training samples", None)
-    val_fraction: float | None = _what("share of the training data kept for validation", None)
-    split_seed: int = _what("which samples are train, validation and test", 0)
-    image_size: int | None = _what("resize images to that side (imagefolder)", None)
-    batch_size: int | None = _what("samples a step, over all processes together", None)
-    lr: float | None = _what("initial learning rate", None)
-    optimizer: str | None = _what("optimizer", None)
-    momentum: float = _what("momentum of sgd", 0.9)
-    schedule: str = _what("learning rate over time: cosine falls to 0", "cosine")
-    fold: int | None = _what("cross-validation: which of the folds is held out for validation", None)
-    folds: int | None = _what("cross-validation: number of folds of the training data", None)
-    resample: int | None = _what("number of the bootstrap resample of the training split to train on", None)
-    trial: bool | None = _what("a tuning trial: the test split is not measured", None)
-    precision: str = _what("Lightning's precision", "32-true")
+    Raises:
+        ConfigError: a value of the wrong type or out of its range.
+    """
 
-    data_dir: str = _here("where datasets lie or are downloaded to", "data")
-    results_dir: str = _here("where records go", "results/runs")
-    wandb: str = _here("Weights & Biases: auto is online with a key, else offline", "auto")
-    project: str = _here("Weights & Biases project", "regularization-bench")
-    group: str | None = _here("Weights & Biases group: the study's name", None)
-    accelerator: str = _here("Lightning's accelerator", "auto")
-    devices: int = _here("processes or GPUs on each node", 1)
-    num_nodes: int = _here("nodes", 1)
-    checkpoint: bool = _here("keep a checkpoint, and resume from it", False)
+    recipe: str = identity("regularization recipe, as dropout(p=0.3)+label_smoothing", "none")
+    dataset: str = identity("dataset", "digits")
+    model: str = identity("network, as mlp or resnet9(width=16)", "mlp")
+    seed: Annotated[int, SEEDS] = identity("initialization, batch order and every random draw", 0)
+    epochs: Annotated[int | None, COUNTS] = identity("passes over the training data", None)
+    train_size: Annotated[int | None, ROWS] = identity("stratified subset of that many training samples", None)
+    val_fraction: Annotated[float | None, OPEN] = identity("share of the training data kept for validation", None)
+    split_seed: Annotated[int, SEEDS] = identity("which samples are train, validation and test", 0)
+    image_size: Annotated[int | None, COUNTS] = identity("resize images to that side (imagefolder)", None)
+    batch_size: Annotated[int | None, COUNTS] = identity("samples a step, over all processes together", None)
+    lr: Annotated[float | None, In(0, 1e100, left=False)] = identity("initial learning rate", None)
+    optimizer: str | None = identity("optimizer", None)
+    momentum: Annotated[float, In(0, 1, right=False)] = identity("momentum of sgd", 0.9)
+    schedule: str = identity("learning rate over time: cosine falls to 0", "cosine")
+    fold: Annotated[int | None, Whole(0, 999)] = identity(
+        "cross-validation: which of the folds is held out for validation", None
+    )
+    folds: Annotated[int | None, Whole(1, 1_000)] = identity(
+        "cross-validation: number of folds of the training data", None
+    )
+    resample: Annotated[int | None, Whole(0, MOST)] = identity(
+        "number of the bootstrap resample of the training split to train on", None
+    )
+    trial: bool | None = identity("a tuning trial: the test split is not measured", None)
+    precision: str = identity("Lightning's precision", "32-true")
+
+    data_dir: str = runtime("where datasets lie or are downloaded to", "data")
+    results_dir: str = runtime("where records go", "results/runs")
+    wandb: str = runtime("Weights & Biases: auto is online with a key, else offline", "auto")
+    project: str = runtime("Weights & Biases project", "regularization-bench")
+    group: str | None = runtime("Weights & Biases group: the study's name", None)
+    logger: str | None = runtime(f"Lightning's loggers beside it, as csv,tensorboard ({', '.join(LOGGERS)})", None)
+    accelerator: str = runtime("Lightning's accelerator", "auto")
+    devices: Annotated[int, PROCESSES] = runtime("processes or GPUs on each node", 1)
+    num_nodes: Annotated[int, PROCESSES] = runtime("nodes", 1)
+    checkpoint: bool = runtime("keep a checkpoint, and resume from it", False)
 
     def __post_init__(self) -> None:
-        for name, hint in _hints().items():
-            object.__setattr__(self, name, check_type(name, getattr(self, name), hint, ConfigError))
-        _check_ranges(self)
+        for name in setting_types():
+            object.__setattr__(self, name, _checked(name, getattr(self, name)))
+        _check_choices(self)
+        _check_folds(self)
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return self.devices * self.num_nodes
+
+    @property
+    def results(self) -> Path:
+        """The folder `results_dir`."""
+        return Path(self.results_dir)
 
     def resolve(self) -> RunConfig:
         """The same run with canonical specs and every default filled in.
@@ -99,8 +125,9 @@ class RunConfig:
         """As `dataclasses.replace`, but only what changes is checked: a study makes a hundred thousand of them."""
         made = copy.copy(self)
         for name, value in changes.items():
-            object.__setattr__(made, name, check_type(name, value, _hints()[name], ConfigError))
-        _check_ranges(made)
+            object.__setattr__(made, name, _checked(name, value))
+        _check_choices(made)
+        _check_folds(made)
         return made
 
     def identity(self) -> dict[str, Any]:
@@ -113,8 +140,19 @@ class RunConfig:
 
 
 @functools.cache
-def _hints() -> dict[str, Any]:
-    return typing.get_type_hints(RunConfig)
+def setting_types() -> dict[str, Any]:
+    """The type of each setting, with its range."""
+    return typing.get_type_hints(RunConfig, include_extras=True)
+
+
+def _checked(name: str, value: Any) -> Any:
+    """The value of a setting, an int made float where a float is meant, if its type and range allow it."""
+    annotation = setting_types()[name]
+    value = check_type(name, value, annotation, ConfigError)
+    check_range(name, value, annotation, ConfigError)
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{name} must hold no zero byte, got {value!r}")
+    return value
 
 
 IDENTITY = tuple(f.name for f in fields(RunConfig) if f.metadata["identity"])
@@ -145,23 +183,6 @@ def run_id(config: RunConfig, fingerprint: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping with the safe loader, refusing duplicate keys.
-
-    Raises:
-        ConfigError: the file is missing, malformed, not a mapping or repeats a key.
-    """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected `key: value` lines, got {type(content).__name__}")
-    return content
-
-
 def from_mapping(values: Mapping[str, Any], source: str = "settings") -> RunConfig:
     """A RunConfig from plain values.
 
@@ -177,33 +198,21 @@ def from_mapping(values: Mapping[str, Any], source: str = "settings") -> RunConf
     return RunConfig(**values)
 
 
-def _check_ranges(config: RunConfig) -> None:
-    at_least = {"seed": 0, "split_seed": 0, "epochs": 1, "train_size": 1, "batch_size": 1, "devices": 1, "num_nodes": 1}
-    for name, least in (at_least | {"image_size": 1}).items():
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise ConfigError(f"{name} must be at least {least}, got {value}")
-        if value is not None and value > MOST and "seed" not in name:
-            raise ConfigError(f"{name} must be at most {MOST:,}")
-    if (config.fold is None) != (config.folds is None):
-        raise ConfigError("fold and folds are given together or not at all")
-    if config.fold is not None and config.folds is not None and not 0 <= config.fold < config.folds:
-        raise ConfigError(f"fold must lie between 0 and {config.folds - 1}, got {config.fold}")
-    if config.resample is not None and config.resample < 0:
-        raise ConfigError(f"resample must be at least 0, got {config.resample}")
-    for name in ("seed", "split_seed"):
-        if getattr(config, name) >= 2**31:
-            raise ConfigError(f"{name} must be below 2**31")
-    if config.lr is not None and not 0 < config.lr <= 1e100:
-        raise ConfigError(f"lr must be a positive number of at most 1e100, got {config.lr}")
-    if not 0 <= config.momentum < 1:
-        raise ConfigError(f"momentum must be in [0, 1), got {config.momentum}")
-    if config.val_fraction is not None and not 0 < config.val_fraction < 1:
-        raise ConfigError(f"val_fraction must be between 0 and 1, got {config.val_fraction}")
+def _check_choices(config: RunConfig) -> None:
     for name, choices in CHOICES.items():
         value = getattr(config, name)
         if value is not None and value not in choices:
             raise ConfigError(f"unknown {name} {value!r}{nearest(value, choices)}; choose from {', '.join(choices)}")
+    for name in filter(None, (config.logger or "").split(",")):
+        if name not in LOGGERS:
+            raise ConfigError(f"unknown logger {name!r}{nearest(name, LOGGERS)}; choose from {', '.join(LOGGERS)}")
+
+
+def _check_folds(config: RunConfig) -> None:
+    if (config.fold is None) != (config.folds is None):
+        raise ConfigError("fold and folds are given together or not at all")
+    if config.fold is not None and config.folds is not None and config.fold >= config.folds:
+        raise ConfigError(f"fold must lie between 0 and {config.folds - 1}, got {config.fold}")
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -213,28 +222,3 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "accelerator": ACCELERATORS,
     "wandb": WANDB_MODES,
 }
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, which otherwise keeps the last of two equal keys without a word. Nine lines of aliases can
-    stand for a billion values, so there are none."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.events.AliasEvent):  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(problem="aliases (*name) are not read", problem_mark=None)
-        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
-        return node
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise yaml.constructor.ConstructorError(problem=f"duplicate key {key!r} in the mapping at line {line}")
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 reads 1e-3 as text; YAML 1.2, and everybody who writes it, as a number.
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 
 from bench.training import wandb_tracker
 from bench.training.processes import first_process
+from bench.training.record import Record
 from bench.training.settings import RunConfig
 
 
@@ -29,7 +30,7 @@ class WandbMirror(Logger):
         super().__init__()
         self.run_id = str(described["run_id"])
         self.tracker = wandb_tracker.start(
-            config.wandb if first_process() else "disabled",
+            config.wandb if first_process(config) else "disabled",
             project=config.project,
             group=config.group,
             job_type=config.recipe,
@@ -48,9 +49,20 @@ class WandbMirror(Logger):
         """The run's id in the suite: W&B's own is known once its server has answered, for which nothing waits here."""
         return self.run_id
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """The W&B run's id, if it has one, and what the mirror really is: online, offline or disabled."""
+        return {"id": self.tracker.id, "mode": self.tracker.mode}
+
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Send an epoch's row."""
         self.tracker.log(metrics, step=int(metrics["epoch"]))
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: the settings went with the run's start."""
+
+    def finish(self, record: Record) -> None:
+        """Close the W&B run with the final numbers. Lightning's `finalize` comes before they are known."""
+        plain = ("status", "epochs_run", "best_epoch", "seconds", "images_per_second")
+        summary = {**record.flat(), **{name: getattr(record, name) for name in plain}}
+        self.tracker.finish(summary, failed=record.status != "ok")

@@ -18,12 +18,13 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from watching import watched
 
 from bench import RunConfig
 from bench.training import networks
 from bench.training.classifier import Classifier
-from bench.training.execute import execute, make_trainer, quiet
-from bench.training.prepare import Prepared, prepare
+from bench.training.fit import make_trainer, quiet
+from bench.training.prepare import Prepared
 from bench.training.record import Record
 from recipes import build
 
@@ -109,8 +110,9 @@ def fit(tiny: Settings) -> Fit:
     """
 
     def run(recipe: str, callbacks: tuple[Callback, ...] = (), force: bool = True, **settings: Any) -> Run:
-        prepared, steps = prepare(RunConfig(recipe=recipe, **{**tiny, **settings})), Steps()
-        return Run(execute(prepared, [steps, *callbacks], force=force), prepared, steps)
+        steps = Steps()
+        record, prepared = watched(RunConfig(recipe=recipe, **{**tiny, **settings}), steps, *callbacks, force=force)
+        return Run(record, prepared, steps)
 
     return run
 

@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from helpers import state_of
 from lightning.pytorch import Callback, LightningModule, Trainer
+from watching import watched
 
 from bench import Record, RunConfig
-from bench.training.execute import execute
-from bench.training.prepare import prepare
 
 EPOCHS = 12
 
@@ -38,8 +37,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Rec
     def run(recipe: str = "none", model: str = "mlp") -> tuple[Record, Any, Any]:
         if (recipe, model) not in done:
             config = RunConfig(recipe=recipe, model=model, epochs=EPOCHS, wandb="disabled", results_dir=str(folder))
-            look, prepared = Look(), prepare(config)
-            record = execute(prepared, [look])
+            look = Look()
+            record, prepared = watched(config, look)
             assert record.status == "ok", record.error
             done[recipe, model] = record, look.net.eval(), prepared.data
         return done[recipe, model]
@@ -115,7 +114,7 @@ def test_a_distilled_network_predicts_as_its_teacher(trained: Trained, tmp_path:
     settings: dict[str, Any] = {"model": model, "epochs": EPOCHS, "wandb": "disabled", "results_dir": str(tmp_path)}
     config = RunConfig(recipe="self_distillation(weight=0.9)", **settings)
     look, teacher = Look(), copy.deepcopy(plain)
-    assert execute(prepare(config), [look]).status == "ok"
+    assert watched(config, look)[0].status == "ok"
     (file,) = (tmp_path / "teachers").iterdir()
     teacher.load_state_dict(torch.load(file, weights_only=True))
     with torch.no_grad():
@@ -141,7 +140,7 @@ def test_l1_finds_the_informative_features(tmp_path: Path) -> None:
     look = Look()
     settings: dict[str, Any] = {"dataset": "sparse_features", "model": "linear", "batch_size": 300, "epochs": 300}
     config = RunConfig(recipe="l1(lam=0.02)", wandb="disabled", results_dir=str(tmp_path), **settings)
-    record = execute(prepare(config), [look])
+    record = watched(config, look)[0]
     (weight,) = (p for p in look.net.parameters() if p.ndim == 2)
     size = weight.detach().abs().sum(0)
     assert set(size.topk(5).indices.tolist()) == set(informative())

@@ -9,16 +9,17 @@ from pathlib import Path
 import torch
 
 from bench import RunConfig
-from bench.training.execute import execute
-from bench.training.prepare import prepare
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from watching import watched
 
 
 def main(configs: Path, results: Path) -> None:
     done = []
     for settings in json.loads(configs.read_text()):
         print(settings["recipe"], settings["model"], file=sys.stderr, flush=True)
-        prepared = prepare(RunConfig(**settings))
-        record = execute(prepared, [], force=True)
+        record, prepared = watched(RunConfig(**settings))
         done.append((record.error, prepared.net.state_dict()))
     torch.save(done, results)
 

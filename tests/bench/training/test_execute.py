@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,18 +17,18 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
+from watching import watched
 
 from bench import RunConfig, train
 from bench.training import record
 from bench.training.classifier import (
-    Classifier,
     learning_rate,
     make_optimizer,
     seed_step,
     soft_cross_entropy,
     step_size,
 )
-from bench.training.execute import execute
+from bench.training.observer import Observer
 from bench.training.prepare import Prepared, prepare
 from bench.training.record import Record
 from bench.training.recording import thinned
@@ -57,15 +57,75 @@ class Spy(Callback):
         self.weights = {k: v.clone() for k, v in pl_module.state_dict().items()}
 
 
-def spied(config: RunConfig) -> tuple[Record, Spy, Prepared]:
-    spy, prepared = Spy(), prepare(config)
-    return execute(prepared, [spy], force=True), spy, prepared
+def spied(config: RunConfig, force: bool = True) -> tuple[Record, Spy, Prepared]:
+    spy = Spy()
+    result, prepared = watched(config, spy, force=force)
+    return result, spy, prepared
 
 
 def test_denormal_numbers_do_not_slow_a_run_down(make_config: Make) -> None:
     torch.set_flush_denormal(False)
     prepare(make_config())
     assert torch.tensor(1e-38) * 0.01 == 0
+
+
+class Told(Observer):
+    """Writes down what it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.words: list[str] = []
+
+    def found(self, config: RunConfig, record: Record) -> None:
+        self.words.append(f"found {record.run_id}")
+
+    def starting(self, prepared: Prepared) -> list[Callback]:
+        self.words.append(f"starting {prepared.run_id}")
+        return []
+
+    def measured(self, record: Record) -> None:
+        written = [p.stem for p in self.folder.glob("records/*.json")]
+        self.words.append(f"measured {record.run_id}, {len(written)} written")
+
+
+def test_an_observer_is_told_in_order_and_of_the_result_before_it_is_written(make_config: Make, tmp_path: Path) -> None:
+    told = Told(tmp_path / "results")
+    for _ in range(2):
+        run_id = train(make_config(train_size=100), observer=told).run_id
+    assert told.words == [f"starting {run_id}", f"measured {run_id}, 0 written", f"found {run_id}"]
+
+
+def test_two_commands_train_a_run_once(make_config: Make) -> None:
+    """The second waits for the first, and finds what that has made."""
+
+    class Slow(Observer):
+        def starting(self, prepared: Prepared) -> list[Callback]:
+            started.set()
+            time.sleep(1)
+            return []
+
+    config, started = make_config(train_size=100), threading.Event()
+    told = Told(Path(config.results_dir))
+    first = threading.Thread(target=lambda: train(config, observer=Slow()))
+    first.start()
+    started.wait()
+    result = train(config, observer=told)
+    first.join()
+    assert told.words == [f"found {result.run_id}"]
+
+
+def test_a_finished_run_is_found_without_torch(make_config: Make) -> None:
+    config = make_config(train_size=100)
+    result = train(config)
+    code = (
+        "import sys; from bench import RunConfig, train\n"
+        f"print(train(RunConfig(**{asdict(config)})).run_id)\n"
+        "print([name for name in ('torch', 'lightning', 'sklearn', 'wandb') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [result.run_id, "[]"]
 
 
 def test_two_runs_of_one_config_give_equal_records(make_config: Make, tmp_path: Path) -> None:
@@ -86,7 +146,7 @@ def test_recipes_see_gradients_without_the_loss_scale(
     def scaled(plugins: list[Any], precision: str, **settings: Any) -> Trainer:
         return Trainer(plugins=[*plugins, MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))], **settings)
 
-    monkeypatch.setattr("bench.training.execute.Trainer", scaled)
+    monkeypatch.setattr("bench.training.fit.Trainer", scaled)
     monkeypatch.setattr("bench.training.prepare._check_machine", lambda config: None)
     settings = {"optimizer": optimizer, "precision": "16-mixed"}
     plain, spy, _ = spied(make_config(**settings))
@@ -230,15 +290,15 @@ def test_records_stay_small(make_config: Make, tmp_path: Path) -> None:
 
 KILLED = """
 import os, sys
+sys.path.append("tests")
 from lightning.pytorch import Callback
 from bench import RunConfig
-from bench.training.execute import execute
-from bench.training.prepare import prepare
+from watching import watched
 class Kill(Callback):
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
         if trainer.current_epoch == 2 and batch_idx == 3:
             os._exit(9)
-execute(prepare(RunConfig(**eval(sys.argv[1]))), [Kill()])
+watched(RunConfig(**eval(sys.argv[1])), Kill(), force=False)
 """
 
 
@@ -248,18 +308,13 @@ def test_killed_run_resumes_bit_for_bit(make_config: Make, tmp_path: Path) -> No
     settings = {k: v for k, v in asdict(config).items() if v is not None}
     done = subprocess.run([sys.executable, "-c", KILLED, repr(settings)], cwd=ROOT, check=False, timeout=120)
     assert done.returncode == 9
-    resumed, after, prepared = spied_without_force(config)
+    resumed, after, prepared = spied(config, force=False)
     folder = tmp_path / "results" / "checkpoints" / prepared.run_id
     assert sorted(p.name for p in folder.iterdir()) == ["final.ckpt", "last.ckpt"]
     whole, undisturbed, _ = spied(replace(config, results_dir=str(tmp_path / "whole")))
     assert numbers(resumed) == numbers(whole)
     assert len(after.batches) == len(undisturbed.batches) // 2
     assert all(torch.equal(after.weights[k], undisturbed.weights[k]) for k in undisturbed.weights)
-
-
-def spied_without_force(config: RunConfig) -> tuple[Record, Spy, Prepared]:
-    spy, prepared = Spy(), prepare(config)
-    return execute(prepared, [spy]), spy, prepared
 
 
 @pytest.mark.parametrize("recipe", ["ema", "early_stopping(patience=1)"])
@@ -281,21 +336,6 @@ def test_edited_recipe_of_the_users_own_is_another_run(make_config: Make, tmp_pa
     assert prepare(make_config(recipe="edited:mine")).run_id == first
     path.write_text(path.read_text() + "# edited\n")
     assert prepare(make_config(recipe="edited:mine")).run_id != first
-
-
-def test_full_disk_leaves_the_old_checkpoint(make_config: Make, tmp_path: Path, monkeypatch: Any) -> None:
-    from bench.training.execute import _AtomicIO
-
-    path = tmp_path / "last.ckpt"
-    _AtomicIO().save_checkpoint({"a": torch.ones(2)}, path)
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        _AtomicIO().save_checkpoint({"a": torch.zeros(2)}, path)
-    assert torch.equal(torch.load(path, weights_only=True)["a"], torch.ones(2))
 
 
 def test_seed_of_a_step_depends_on_both_and_on_nothing_else() -> None:
@@ -340,8 +380,6 @@ def test_step_size_is_what_a_constant_gradient_moves(make_config: Make, settings
 
 def test_optimizer_hooks_see_the_final_gradient(make_config: Make) -> None:
     """Decoupled decay is a hook before the step: were it run before the backward pass, the gradient would differ."""
-    prepared = prepare(make_config())
-    module = Classifier(prepared.net, prepared.recipe, prepared.config, 1)
     seen: list[bool] = []
 
     class Look(Callback):
@@ -351,11 +389,9 @@ def test_optimizer_hooks_see_the_final_gradient(make_config: Make) -> None:
                 lambda o, a, k: seen.append(all(p.grad is not None for g in o.param_groups for p in g["params"]))
             )
 
-    execute(prepared, [Look()], force=True)
+    watched(make_config(), Look())
     assert seen
     assert all(seen)
-    assert module.diverged is None
-    assert math.isfinite(float(module.objective))
 
 
 def test_two_processes_give_the_single_processs_numbers(tmp_path: Path) -> None:

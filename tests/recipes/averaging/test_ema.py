@@ -10,9 +10,9 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from watching import watched
 
 from bench.training.classifier import Classifier
-from bench.training.execute import execute
 from bench.training.prepare import prepare
 from recipes import build
 from recipes.averaging._averaging import floating_state
@@ -49,7 +49,7 @@ class Follow(Callback):
 
 def test_evaluated_weights_are_torchs_average(make_config: Make) -> None:
     follow = Follow(lambda net: AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True))
-    result = execute(prepare(make_config(recipe="ema(decay=0.9, debias=False)", epochs=3)), [follow])
+    result = watched(make_config(recipe="ema(decay=0.9, debias=False)", epochs=3), follow)[0]
     assert result.status == "ok"
     assert follow.seen == [True] * 4
 
@@ -63,20 +63,20 @@ def test_training_itself_is_untouched(make_config: Make) -> None:
 
     keeps = [Keep(), Keep()]
     for keep, recipe in zip(keeps, ("none", "ema"), strict=True):
-        execute(prepare(make_config(recipe=recipe, epochs=3)), [keep])
+        watched(make_config(recipe=recipe, epochs=3), keep)
     assert torch.equal(keeps[0].weights, keeps[1].weights)
 
 
 def test_first_validation_sees_trained_weights(make_config: Make) -> None:
     """Lightning issue 21724: its own callback evaluates the initial weights before its first update."""
-    late = execute(prepare(make_config(recipe="swa(start=0.9)", epochs=2)), [])
-    plain = execute(prepare(make_config(epochs=2)), [])
+    late = watched(make_config(recipe="swa(start=0.9)", epochs=2))[0]
+    plain = watched(make_config(epochs=2))[0]
     assert late.history[0] == plain.history[0]
 
 
 @pytest.mark.parametrize("recipe", ["ema+early_stopping(patience=2)", "early_stopping(patience=2)+ema"])
 def test_early_stopping_restores_the_averaged_weights_that_were_evaluated(make_config: Make, recipe: str) -> None:
-    result = execute(prepare(make_config(recipe=recipe, epochs=40, lr=0.03, schedule="constant")), [])
+    result = watched(make_config(recipe=recipe, epochs=40, lr=0.03, schedule="constant"))[0]
     assert result.epochs_run < 40
     best = min(row["val/loss"] for row in result.history)
     assert result.metrics["val"]["loss"] == pytest.approx(best, rel=1e-4)
@@ -86,7 +86,7 @@ def test_it_smooths_the_validation_curve(make_config: Make) -> None:
     """With a large constant learning rate the raw curve jumps; the average's does not."""
     wiggles = []
     for recipe in ("none", "ema(decay=0.99)"):
-        result = execute(prepare(make_config(recipe=recipe, epochs=12, lr=0.02, schedule="constant")), [])
+        result = watched(make_config(recipe=recipe, epochs=12, lr=0.02, schedule="constant"))[0]
         losses = [row["val/loss"] for row in result.history[3:]]
         wiggles.append(sum(abs(b - a) for a, b in pairwise(losses)))
     assert wiggles[1] < 0.5 * wiggles[0]
@@ -105,14 +105,14 @@ def test_debiased_weights_count_by_their_age_and_nothing_else(decay: float) -> N
 def test_a_run_evaluates_the_weighted_mean_of_its_trajectory(make_config: Make) -> None:
     """At a decay near 1, all weights since the first step count alike: AveragedModel without a function of its own."""
     follow = Follow(AveragedModel)
-    result = execute(prepare(make_config(recipe="ema(decay=0.9999999)", epochs=3)), [follow])
+    result = watched(make_config(recipe="ema(decay=0.9999999)", epochs=3), follow)[0]
     assert result.status == "ok"
     assert follow.seen == [True] * 4
 
 
 def test_buffers_are_averaged_too(make_config: Make) -> None:
     follow = Follow(lambda net: AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True))
-    execute(prepare(make_config(recipe="batch_norm+ema(decay=0.9, debias=False)", epochs=2)), [follow])
+    watched(make_config(recipe="batch_norm+ema(decay=0.9, debias=False)", epochs=2), follow)
     assert follow.seen == [True] * 3
 
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim.swa_utils import AveragedModel
+from watching import watched
 
-from bench.training.execute import execute
-from bench.training.prepare import prepare
 from recipes import build
 from recipes.averaging._averaging import floating_state, recompute_statistics
 from recipes.normalization.ghost_batch_norm import GhostBatchNorm
@@ -38,7 +37,7 @@ class Follow(Callback):
 
 def test_evaluated_weights_are_torchs_average(make_config: Make) -> None:
     follow = Follow(start=2)
-    execute(prepare(make_config(recipe="swa(start=0.5)", epochs=4)), [follow])
+    watched(make_config(recipe="swa(start=0.5)", epochs=4), follow)
     assert follow.agrees
     assert all(follow.agrees)
 
@@ -60,7 +59,7 @@ def test_batch_statistics_are_those_of_the_average(make_config: Make) -> None:
             self.difference = float((torch.stack(means).mean(0) - kept).abs().max())
 
     check = Statistics()
-    execute(prepare(make_config(recipe="batch_norm+swa(start=0)", epochs=3)), [check])
+    watched(make_config(recipe="batch_norm+swa(start=0)", epochs=3), check)
     assert check.difference < 1e-2
 
 
@@ -91,8 +90,8 @@ def test_recomputed_statistics_of_ghost_batches() -> None:
 
 
 def test_before_the_start_nothing_changes(make_config: Make) -> None:
-    plain = execute(prepare(make_config(epochs=4)), [])
-    averaged = execute(prepare(make_config(recipe="swa(start=0.5)", epochs=4)), [])
+    plain = watched(make_config(epochs=4))[0]
+    averaged = watched(make_config(recipe="swa(start=0.5)", epochs=4))[0]
     assert plain.history[:3] == averaged.history[:3]
     assert plain.history[3] != averaged.history[3]
 

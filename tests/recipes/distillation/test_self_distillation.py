@@ -13,8 +13,8 @@ from torch import nn
 
 from bench import train
 from bench.training import record
-from bench.training.execute import TEACHER_SEED
 from bench.training.metrics import soft_cross_entropy
+from bench.training.teachers import TEACHER_SEED
 from recipes import build
 
 Make = Callable[..., Any]

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import EarlyStopping as LightningsEarlyStopping
 from torch import Tensor, nn
 
 from bench import RunConfig
-from bench.training.execute import make_trainer, quiet
+from bench.training.fit import make_trainer, quiet
 from recipes import build
 from recipes.stopping.early_stopping import EarlyStopping
 

@@ -7,7 +7,6 @@ import math
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,30 +151,22 @@ def load_study(path: Path, *, imports: bool = True) -> Study:
     """Read a study file.
 
     Args:
-        path: of the file.
-        imports: whether recipes from outside the catalogue are imported, and every recipe is made to check it. A report
-            does neither: it must not run what a folder of results names.
+        path: the file.
+        imports: whether what the file names is imported and built, so that nothing wrong is left when the study starts.
+            Else nothing is run, and no torch is needed: for a study that somebody else wrote, or that ran before.
 
     Raises:
         ConfigError: anything wrong with it, in one line that names the file.
     """
     try:
-        study = _study(path.parent, load_yaml(path), imports)
-        if imports:
-            _check(study)
-        return study
+        return _study(path.parent, load_yaml(path), imports)
     except (RecipeError, errors.NetError, ValueError) as error:
         text = str(error)
         raise ConfigError(text if text.startswith(str(path)) else f"{path}: {text}") from None
 
 
 def free_strengths(recipe: str, *, imports: bool = True) -> list[Technique]:
-    """The techniques of a spec, as a study writes it, whose strength is not given and so may be tuned.
-
-    Args:
-        recipe: the spec.
-        imports: as of `load_study`; without it, nothing is known of the strengths of others' recipes.
-    """
+    """The techniques of a spec, as a study writes it, whose strength is not given and so may be tuned."""
     return [t for t, given in parse(recipe, imports=imports) if t.strength is not None and t.strength not in given]
 
 
@@ -201,16 +192,13 @@ def _study(folder: Path, content: dict[str, Any], imports: bool) -> Study:
     shared = {k: v for k, v in content.items() if k in settings}
     tune = _block(Tune, "tune", content.get("tune"))
     decompose = _block(Decompose, "decompose", content.get("decompose"))
-    written = list(itertools.chain.from_iterable(_expand(entry, imports) for entry in lists["recipes"]))
+    written = [recipe for entry in lists["recipes"] for recipe in _expand(entry, imports)]
     # Where a strength that is left open means its default, both ways to write it are the same recipe.
-    spell = (lambda name: name) if tune or decompose else partial(with_strengths, values={}, imports=imports)
-    same = {spell(name): name for name in reversed(written)}
+    same = {
+        name if tune or decompose else with_strengths(name, {}, imports=imports): name for name in reversed(written)
+    }
     recipes = tuple(dict.fromkeys(name for name in written if name in same.values()))
-    for seed in (seeds := _distinct("seeds", lists["seeds"], int)):
-        if not 0 <= seed < TUNING_SEED:
-            raise ConfigError(f"seeds: {seed} must lie between 0 and {TUNING_SEED - 1}")
-    RunConfig(**shared)  # which checks them
-    return Study(
+    study = Study(
         folder=folder,
         recipes=recipes,
         datasets=_distinct(
@@ -218,11 +206,14 @@ def _study(folder: Path, content: dict[str, Any], imports: bool) -> Study:
         ),
         models=_distinct("models", lists["models"], str, read=lambda name: str(networks.parse(name))),
         train_sizes=_distinct("train_sizes", lists["train_sizes"], int, or_none=True),
-        seeds=seeds,
+        seeds=_distinct("seeds", lists["seeds"], int),
         shared=shared,
         tune=tune,
         decompose=decompose,
     )
+    if imports:
+        _check(study)
+    return study
 
 
 DEFAULT_LISTS: dict[str, list[Any]] = {
@@ -309,6 +300,9 @@ def _check_types(block: Any, name: str) -> None:
 
 
 def _check(study: Study) -> None:
+    for seed in study.seeds:
+        if not 0 <= seed < TUNING_SEED:
+            raise ConfigError(f"seeds: {seed} must lie between 0 and {TUNING_SEED - 1}")
     grids = (study.tune and study.tune.grids) or {}
     for name, values in grids.items():
         _check_grid(name, values)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,6 @@ from bench.training.recording import record_failure
 from bench.training.settings import run_id
 
 SMALL = "recipes: [none]\nseeds: [0]\nepochs: 1\nwandb: disabled\naccelerator: cpu\n"
-
-
-@pytest.fixture
-def study(tmp_path: Path, capsys: Any) -> Callable[..., tuple[int, str, str]]:
-    """Run a study of this text in this process; returns (exit status, stdout, stderr)."""
-
-    def call(text: str, *flags: str) -> tuple[int, str, str]:
-        (tmp_path / "study.yaml").write_text(text)
-        capsys.readouterr()
-        status = main([str(tmp_path / "study.yaml"), "--workers", "1", *flags])
-        return (status, *capsys.readouterr())
-
-    return call
 
 
 def paths(folder: Path) -> list[Path]:

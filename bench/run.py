@@ -119,7 +119,7 @@ def baseline_command(config: RunConfig, seeds: int) -> str:
     default = asdict(RunConfig())
     changed = {k: v for k, v in asdict(config).items() if v != default[k] and k != "recipe"}
     several = {"seeds": seeds} if seeds > 1 else {}
-    return command("bench/run.py", "--recipe", "none", *flags(changed | several))
+    return command("run", "--recipe", "none", *flags(changed | several))
 
 
 class Screen(Observer):

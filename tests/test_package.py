@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import yaml
 
 import bench
 from bench.__main__ import COMMANDS, main
+from bench.terminal import commands
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "bench", "recipes", "datamodules")
@@ -92,13 +94,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 @pytest.mark.slow
 def test_the_installed_package_is_whole(installed: Installed, tmp_path: Path) -> None:
     results = tmp_path / "results" / "runs"
-    assert "gap" in installed(tmp_path, "python", "-m", "bench.run", "--recipe", "label_smoothing", "--epochs", "1")
+    out = installed(tmp_path, "python", "-m", "bench.run", "--recipe", "label_smoothing", "--epochs", "1")
+    assert "gap" in out
+    (baseline,) = re.findall(r"regbench run --recipe none.*", out)
+    installed(tmp_path, *shlex.split(baseline))
     installed(tmp_path, "python", "-m", "bench.report", str(results))
     page = (results / "report.html").read_text(encoding="utf-8")
     assert all(part in page for part in ("<style>", "<script>", "<svg", "label_smoothing"))
-    (record,) = [json.loads(path.read_text()) for path in (results / "records").glob("*.json")]
-    assert record["status"] == "ok"
-    assert record["environment"]["git"] is None, "the commit of the repository around it is none of ours"
+    records = [json.loads(path.read_text()) for path in (results / "records").glob("*.json")]
+    assert {record["recipe"] for record in records} == {"none", "label_smoothing(epsilon=0.1)"}
+    # The commit of the repository around it is none of ours.
+    assert {(record["status"], record["environment"]["git"]) for record in records} == {("ok", None)}
     assert "label_smoothing" in installed(tmp_path, "regbench", "run", "--list")
     assert installed(tmp_path, "regbench", "--version") == f"regularization-bench {bench.__version__}\n"
     assert not installed.seen.exists(), installed.seen.read_text()
@@ -111,6 +117,13 @@ def test_what_it_reads_of_the_checkout_is_seen(installed: Installed, tmp_path: P
 
 
 # -------------------------------------------------------------------------------------------------- commands by name
+
+
+@pytest.mark.parametrize(("checkout", "start"), [(True, "python bench/run.py"), (False, "regbench run")])
+def test_printed_commands_are_those_of_the_place(monkeypatch: pytest.MonkeyPatch, checkout: bool, start: str) -> None:
+    assert commands.CHECKOUT
+    monkeypatch.setattr(commands, "CHECKOUT", checkout)
+    assert commands.command("run", "--data_dir", "my images") == f"{start} --data_dir 'my images'"
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

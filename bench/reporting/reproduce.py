@@ -21,9 +21,9 @@ VERSIONS = ("suite", "git", "python", "torch", "lightning", "numpy", "system", "
 def commands(report: Report) -> list[str]:
     """The commands that make these records and this report again, from the folder above `results`."""
     folder = f"results/{report.name}"
-    again = _shown(command("bench/report.py", folder))
+    again = _shown(command("report", folder))
     if report.is_study:
-        return [_shown(command("bench/study.py", f"{folder}/study.yaml")), again]
+        return [_shown(command("study", f"{folder}/study.yaml")), again]
     made = [line for group in report.groups for row in group.rows for line in _run_commands(row, folder)]
     more = [f"# and {len(made) - MOST_COMMANDS} more"] if len(made) > MOST_COMMANDS else []
     return [*made[:MOST_COMMANDS], *more, again]
@@ -39,7 +39,7 @@ def _run_commands(row: Row, folder: str) -> list[str]:
     together = seeds == list(range(len(seeds)))
     ends: list[tuple[str, int]] = [("seeds", len(seeds))] if together else [("seed", seed) for seed in seeds]
     given = [flags([*settings.items(), end, ("results_dir", folder)]) for end in ends]
-    return [_shown(command("bench/run.py", *arguments)) for arguments in given]
+    return [_shown(command("run", *arguments)) for arguments in given]
 
 
 def _data_dir(run: Run) -> dict[str, str]:

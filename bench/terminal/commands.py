@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+CHECKOUT = (Path(__file__).resolve().parents[2] / "pyproject.toml").is_file()
+"""Whether the suite runs from its repository, and not as an installed package."""
 
-def command(program: str, *arguments: object) -> str:
-    """The line that runs one of the suite's programs; each argument is quoted where a POSIX shell needs it."""
-    return shlex.join(["python", program, *map(str, arguments)])
+
+def command(name: str, *arguments: object) -> str:
+    """The line that runs one of the suite's commands; each argument is quoted where a POSIX shell needs it.
+
+    In a checkout it is `python bench/NAME.py`, to be run from there; of an installed package `regbench NAME`.
+    """
+    start = ["python", f"bench/{name}.py"] if CHECKOUT else ["regbench", name]
+    return shlex.join([*start, *map(str, arguments)])
 
 
 def flags(settings: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[str]:

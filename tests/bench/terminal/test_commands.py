@@ -14,7 +14,7 @@ HARD = ("a b", "", "it's", '"quoted"', "$(touch x) `y`; z & | > <", "*?[a]~{b,c}
 
 @pytest.mark.parametrize("text", HARD)
 def test_a_shell_reads_back_what_was_meant(text: str) -> None:
-    line = command("bench/report.py", text, "end")
+    line = command("report", text, "end")
     assert line.startswith("python bench/report.py ")
     printed = line.replace("python bench/report.py", "printf '%s\\0'", 1)
     done = subprocess.run(["sh", "-c", printed], capture_output=True, check=True, timeout=60)

@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
-INSTALL = VIRTUAL_ENV=$(abspath $(VENV)) $$(command -v uv || echo $(BIN)/uv) pip install --quiet
+UV = $$(command -v uv || echo $(BIN)/uv)
+INSTALL = VIRTUAL_ENV=$(abspath $(VENV)) $(UV) pip install --quiet
 
 .PHONY: run test lint lock clean
 
@@ -37,7 +38,7 @@ $(DEV): requirements-dev.lock $(RUN)
 
 # Versions and hashes, no addresses. The exact pins stand here; pyproject.toml states the ranges. What is in a lock already
 # stays at its version; the smaller lock takes its versions from the larger.
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml
 lock:
 	@printf 'torch==2.11.0\ntorchvision==0.26.0\nlightning==2.6.6\ntorchmetrics==1.9.0\nwandb==0.31.0\n' | \
 	  $(LOCK) --extra dev --constraints - -o requirements-dev.lock

@@ -14,7 +14,7 @@ run: $(RUN)
 	@$(BIN)/python bench/run.py --recipe "$(RECIPE)" $(ARGS)
 
 test: $(DEV)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
 lint: $(DEV)
 	@$(BIN)/ruff check .

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from bench.training.record import Record
     from bench.training.settings import RunConfig
 
+__version__ = "0.1.0"
+
 __all__ = ["Record", "RunConfig", "train"]
 
 

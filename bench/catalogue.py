@@ -10,6 +10,8 @@ if __package__ in (None, ""):
     sys.path[0] = str(ROOT)
 
 from bench.terminal.listing import by_family, grid
+from bench.terminal.parser import Parser, refuse
+from bench.training.errors import ConfigError
 from recipes import Technique, techniques
 
 PAGE = ROOT / "recipes" / "README.md"
@@ -50,5 +52,15 @@ def _row(technique: Technique) -> str:
     return f"| {link} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 the input is wrong."""
+    with refuse((ConfigError, OSError)) as refused:
+        parser = Parser(prog="catalogue.py", description="Write the page of all techniques.", allow_abbrev=False)
+        parser.add_argument("--out", type=Path, default=PAGE, metavar="FILE", help="default: recipes/README.md")
+        parser.parse_args(sys.argv[1:] if argv is None else argv).out.write_text(page(), encoding="utf-8")
+        return 0
+    return refused.status
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    sys.exit(main())

@@ -42,6 +42,7 @@ GRAY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I"}
 BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF
 STILL = {"MPO", "PSD"}  # what these hold beside the image are previews, depths and layers of it
 FORMAT = 2  # of the cache file: raised when decoding changes
+CHUNK = 64  # files that a thread takes at a time
 LEFT_OVER = 24 * 3600  # seconds after which a half-written cache file is that of a killed process
 OUT = "move it elsewhere, or put a dot before its name"
 
@@ -337,12 +338,14 @@ def _parallel(
     function: Callable[[str], T], items: Sequence[str], title: str = "", terminal: TextIO | None = None
 ) -> list[T]:
     """Apply a function in threads (hashing and decoding release the interpreter), with a progress bar on a terminal."""
+    if len(items) <= CHUNK:  # one thread's work
+        return [function(item) for item in items]
     from rich.console import Console
     from rich.progress import track
 
     hidden = terminal is None or not terminal.isatty()
     with ThreadPool(min(8, os.cpu_count() or 1)) as pool:
-        results = pool.imap(function, items, chunksize=64)
+        results = pool.imap(function, items, chunksize=CHUNK)
         console = Console(file=terminal, stderr=True)
         return list(track(results, title, len(items), console=console, transient=True, disable=hidden))
 

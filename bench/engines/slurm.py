@@ -46,8 +46,8 @@ class ArrayJob:
 class Slurm:
     """Cells dealt out to the jobs of an array.
 
-    A job has ended when its result is there. One that left none and that squeue has not known for a while is lost, whether
-    or not the cluster keeps accounts: what it left over is sent again.
+    A job has ended when its result is there. One that left none and that squeue has not known for a while is lost,
+    whether or not the cluster keeps accounts: what it left over is sent again.
 
     Args:
         workers: jobs at a time.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
 import unicodedata
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from bench.reporting.runs import LARGEST
-from recipes import Technique, techniques
+from recipes import RecipeError, Technique, techniques
+from recipes._core.spec import Call, parse_calls
 
 BASELINE = "none"
 COMBINED, OTHER = "combination", "user"
@@ -44,7 +43,7 @@ class Term:
         known = self.technique.parameters if self.technique else {}
         strength = self.technique.strength if self.technique else None
         told = [(k, v) for k, v in self.arguments if k == strength or k not in known or v != known[k].default]
-        return ", ".join(f"{k}={number(v)}" for k, v in told)
+        return ", ".join(f"{k}={_argument(v)}" for k, v in told)
 
     @property
     def technique(self) -> Technique | None:
@@ -63,36 +62,27 @@ def place(dataset: str, model: str, train_size: int | None) -> str:
 
 
 @cache
-def terms(spec: str) -> tuple[Term, ...]:
-    """The terms of a canonical spec. What cannot be read as one is a single term that bears the whole text.
+def calls(spec: str) -> tuple[Call, ...]:
+    """The terms of a spec as they are written. What cannot be read as one is a single term that bears the whole text.
 
     Nothing is imported or run: a record's text is data.
     """
-    unread = (Term(spec or "(no name)"),)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python about the text: nobody wrote it as code
-            tree = ast.parse(spec.replace(":", "."), mode="eval").body if len(spec) <= LONGEST_SPEC else None
-        nodes: list[ast.expr] = []
-        while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add):
-            nodes.append(tree.right)
-            tree = tree.left
-        return tuple(_term(node) for node in ([tree] if tree else []) + nodes[::-1]) or unread
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return unread
+        return tuple(parse_calls(spec if len(spec) <= LONGEST_SPEC else "", RecipeError))
+    except RecipeError:
+        return (Call(spec or "(no name)", (), {}),)
 
 
-def _term(node: ast.expr) -> Term:
-    if isinstance(node, ast.Call) and not node.args and isinstance(node.func, (ast.Name, ast.Attribute)):
-        return Term(
-            ast.unparse(node.func), tuple((str(k.arg), ast.literal_eval(k.value)) for k in node.keywords if k.arg)
-        )
-    if isinstance(node, (ast.Name, ast.Attribute)):
-        return Term(ast.unparse(node))
-    raise ValueError("not a recipe")
+@cache
+def terms(spec: str) -> tuple[Term, ...]:
+    """The terms of a canonical spec, which gives every argument by name."""
+    found = calls(spec)
+    if any(call.args for call in found):
+        return (Term(spec),)
+    return tuple(Term(call.name, tuple(call.kwargs.items())) for call in found)
 
 
-def number(value: Any) -> str:
+def _argument(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -27,10 +27,9 @@ def read_report(folder: Path) -> Report:
         raise ConfigError(f"{str(folder)!r} holds no records/ folder: train something first, as results/runs")
     path, loaded = folder / "study.yaml", load_runs(folder)
     tuning, unfit = outcomes.read_tuning(folder), outcomes.read_unfit(folder)
-    plan = load_study(path) if path.exists() else None
+    plan = load_study(path, imports=False) if path.exists() else None
     seeds = plan.seeds if plan else ()
     absent = missing.absent(missing.final_conditions(plan, tuning, unfit), loaded.runs) if plan else []
-    absent = absent if unfit else missing.fitting(absent)
     groups, nowhere = summarize(loaded.runs, seeds, absent), without_table(absent, loaded.runs)
     return Report(
         name=folder.resolve().name,

@@ -7,20 +7,15 @@ import itertools
 import sys
 from dataclasses import replace
 
-import torch
 from torch import nn
 
 from bench.studies.study_file import Condition, Study, with_strengths
-from bench.training import networks
 from bench.training.errors import WRONG_INPUT, ConfigError
 from bench.training.lookup import data_fingerprint
 from bench.training.prepare import initialize, load_data, operate
 from bench.training.settings import RunConfig
-from datamodules import DataModule, find
+from datamodules import DataModule
 from recipes import Task, UnfitError, build
-
-ANY_SHAPE = {"image": (3, 32, 32), "features": (32,)}
-"""Whether a recipe fits a network does not depend on the size of its input."""
 
 
 def leave_out_unfit(study: Study, check_machine: bool = True) -> Study:
@@ -65,21 +60,6 @@ def _reasons(study: Study, check_machine: bool) -> dict[tuple[str, str, str], st
             if why := _misfit(replace(config, recipe=with_strengths(recipe, {})), data, net):
                 reasons[dataset, model, recipe] = why
     return reasons
-
-
-def fits(condition: Condition) -> bool:
-    """Whether a recipe fits its data and network; reads no data, and runs no recipe from outside the catalogue."""
-    if ":" in condition.recipe:
-        return True
-    data = find(condition.dataset)
-    shape = ANY_SHAPE[data.kind]
-    try:
-        recipe = build(with_strengths(condition.recipe, {}), Task(data.kind, data.keeps))
-        if recipe.model:
-            recipe.model(networks.build(condition.model, shape, 10, torch.zeros(shape[0]), torch.ones(shape[0])))
-    except UnfitError:
-        return False
-    return True
 
 
 def _misfit(config: RunConfig, data: DataModule, net: nn.Module) -> str | None:

@@ -6,7 +6,7 @@ import itertools
 import math
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from bench.training.metrics import METRICS
 from bench.training.settings import RunConfig
 from bench.training.yaml_files import load_yaml
 from datamodules import find as find_dataset
-from recipes import RecipeError, Technique, build, find, parse, techniques
+from recipes import RecipeError, Technique, build, canonical, find, parse, techniques
 from recipes._core.checks import check_type
 from recipes._core.spec import nearest
 
@@ -71,8 +71,6 @@ class Tune:
                 raise ConfigError(
                     f"tune: unknown {name} {value!r}{nearest(value, choices)}; choose from {', '.join(choices)}"
                 )
-        for name, values in (self.grids or {}).items():
-            _check_grid(name, values)
         if self.space == "strength+lr" and self.sampler == "grid":
             raise ConfigError(
                 "tune: sampler 'grid' covers the strength only; with space 'strength+lr' use qmc, random or tpe"
@@ -122,8 +120,8 @@ class Study:
     decompose: Decompose | None
     unfit: Mapping[Condition, str] = field(default_factory=dict)
     """Conditions that are left out, with the reason: the recipe does not fit the data or the network."""
-    memo: dict[Any, RunConfig] = field(default_factory=dict, repr=False, compare=False)
-    """Settings made before: a study asks for the same ones after every cell."""
+    resolved: dict[tuple[Condition, str], RunConfig] = field(default_factory=dict, repr=False, compare=False)
+    """Settings by condition and recipe, of which those of single runs are variants."""
 
     @property
     def name(self) -> str:
@@ -135,50 +133,53 @@ class Study:
 
     def config(self, condition: Condition, recipe: str, seed: int, **changes: Any) -> RunConfig:
         """The resolved settings of one run."""
-        run = (condition, recipe, seed, *sorted(changes.items()))
-        if run not in self.memo:
+        if (condition, recipe) not in self.resolved:
             config = RunConfig(
                 recipe=recipe,
                 dataset=condition.dataset,
                 model=condition.model,
                 train_size=condition.train_size,
-                seed=seed,
                 results_dir=str(self.folder),
                 group=self.name,
                 **self.shared,
             )
-            self.memo[run] = replace(config.resolve(), **changes)
-        return self.memo[run]
+            self.resolved[condition, recipe] = config.resolve()
+        return self.resolved[condition, recipe].vary(seed=seed, **changes)
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path, *, imports: bool = True) -> Study:
     """Read a study file.
+
+    Args:
+        path: the file.
+        imports: whether what the file names is imported and built, so that nothing wrong is left when the study starts.
+            Else nothing is run, and no torch is needed: for a study that somebody else wrote, or that ran before.
 
     Raises:
         ConfigError: anything wrong with it, in one line that names the file.
     """
     try:
-        return _study(path.parent, load_yaml(path))
+        return _study(path.parent, load_yaml(path), imports)
     except (RecipeError, errors.NetError, ValueError) as error:
         text = str(error)
         raise ConfigError(text if text.startswith(str(path)) else f"{path}: {text}") from None
 
 
-def free_strengths(recipe: str) -> list[Technique]:
+def free_strengths(recipe: str, *, imports: bool = True) -> list[Technique]:
     """The techniques of a spec, as a study writes it, whose strength is not given and so may be tuned."""
-    return [t for t, given in parse(recipe) if t.strength is not None and t.strength not in given]
+    return [t for t, given in parse(recipe, imports=imports) if t.strength is not None and t.strength not in given]
 
 
-def with_strengths(recipe: str, values: Mapping[str, Any]) -> str:
+def with_strengths(recipe: str, values: Mapping[str, Any], *, imports: bool = True) -> str:
     """The canonical spec in which each named technique has the given strength."""
     terms = []
-    for technique, given in parse(recipe):
+    for technique, given in parse(recipe, imports=imports):
         strength = {str(technique.strength): values[technique.name]} if technique.name in values else {}
         terms.append(technique.spec(**given | strength))
-    return str(build("+".join(terms)))
+    return canonical("+".join(terms), imports=imports)
 
 
-def _study(folder: Path, content: dict[str, Any]) -> Study:
+def _study(folder: Path, content: dict[str, Any], imports: bool) -> Study:
     settings = {f.name for f in fields(RunConfig)} - set(OWN)
     known = [*LISTS, "tune", "decompose", *sorted(settings)]
     for key in content:
@@ -191,14 +192,18 @@ def _study(folder: Path, content: dict[str, Any]) -> Study:
     shared = {k: v for k, v in content.items() if k in settings}
     tune = _block(Tune, "tune", content.get("tune"))
     decompose = _block(Decompose, "decompose", content.get("decompose"))
-    written = list(itertools.chain.from_iterable(map(_expand, lists["recipes"])))
+    written = [recipe for entry in lists["recipes"] for recipe in _expand(entry, imports)]
     # Where a strength that is left open means its default, both ways to write it are the same recipe.
-    same = {name if tune or decompose else with_strengths(name, {}): name for name in reversed(written)}
+    same = {
+        name if tune or decompose else with_strengths(name, {}, imports=imports): name for name in reversed(written)
+    }
     recipes = tuple(dict.fromkeys(name for name in written if name in same.values()))
     study = Study(
         folder=folder,
         recipes=recipes,
-        datasets=_distinct("datasets", lists["datasets"], str, read=lambda name: find_dataset(name).name),
+        datasets=_distinct(
+            "datasets", lists["datasets"], str, read=lambda name: find_dataset(name).name if imports else name
+        ),
         models=_distinct("models", lists["models"], str, read=lambda name: str(networks.parse(name))),
         train_sizes=_distinct("train_sizes", lists["train_sizes"], int, or_none=True),
         seeds=_distinct("seeds", lists["seeds"], int),
@@ -206,7 +211,8 @@ def _study(folder: Path, content: dict[str, Any]) -> Study:
         tune=tune,
         decompose=decompose,
     )
-    _check(study)
+    if imports:
+        _check(study)
     return study
 
 
@@ -241,12 +247,12 @@ def _distinct(
     return tuple(found)
 
 
-def _expand(entry: Any) -> Iterator[str]:
+def _expand(entry: Any, imports: bool) -> Iterator[str]:
     """One entry of `recipes`: `all`, a family, `pairs: [a, b, c]`, or a spec."""
     if isinstance(entry, dict) and set(entry) == {"pairs"} and isinstance(entry["pairs"], list):
         if wrong := next((single for single in entry["pairs"] if not isinstance(single, str)), None):
             raise ConfigError(f"recipes: pairs: {wrong!r} is no recipe")
-        singles = [as_written(single) for single in entry["pairs"]]
+        singles = [as_written(single, imports=imports) for single in entry["pairs"]]
         if len(singles) < 2:
             raise ConfigError(f"recipes: pairs needs at least two recipes, got {len(singles)}")
         yield from (f"{a}+{b}" for a, b in itertools.combinations(singles, 2))
@@ -257,14 +263,13 @@ def _expand(entry: Any) -> Iterator[str]:
     elif entry in {t.family for t in techniques().values()}:
         yield from (name for name, t in techniques().items() if t.family == entry)
     else:
-        yield as_written(entry)
+        yield as_written(entry, imports=imports)
 
 
-def as_written(recipe: str) -> str:
+def as_written(recipe: str, *, imports: bool = True) -> str:
     """The spec with every argument that was given, by keyword; defaults stay out, so that they can be tuned."""
-    build(recipe)
     terms = []
-    for technique, given in parse(recipe):
+    for technique, given in parse(recipe, imports=imports):
         terms.append(technique.name + (f"({', '.join(f'{k}={v!r}' for k, v in given.items())})" if given else ""))
     return "+".join(terms)
 
@@ -298,12 +303,17 @@ def _check(study: Study) -> None:
     for seed in study.seeds:
         if not 0 <= seed < TUNING_SEED:
             raise ConfigError(f"seeds: {seed} must lie between 0 and {TUNING_SEED - 1}")
-    for condition in study.conditions():
-        study.config(condition, str(build(condition.recipe)), study.seeds[0])
+    grids = (study.tune and study.tune.grids) or {}
+    for name, values in grids.items():
+        _check_grid(name, values)
+    for recipe in study.recipes:
+        build(recipe)
         if study.tune:
-            _check_tunable(study.tune, condition.recipe)
+            _check_tunable(study.tune, recipe)
+    for condition in study.conditions():
+        study.config(condition, with_strengths(condition.recipe, {}), study.seeds[0])
     used = {t.name for recipe in study.recipes for t in free_strengths(recipe)}
-    for name in (study.tune.grids or {}) if study.tune else ():
+    for name in grids:
         if name not in used:
             raise ConfigError(f"tune: grids: no recipe of the study leaves {name}'s strength open")
     others = [recipe for recipe in study.recipes if recipe != "none"]
@@ -317,8 +327,9 @@ def _check_grid(name: Any, values: Any) -> None:
     technique = find(str(name))
     if technique.strength is None:
         raise ConfigError(f"tune: grids: {name} has no strength")
-    specs = {build(technique.spec(**{technique.strength: v})) for v in values} if isinstance(values, list) else set()
-    if not specs or len(set(map(str, specs))) < len(values):
+    tried = values if isinstance(values, list) else []
+    specs = {canonical(technique.spec(**{technique.strength: value})) for value in tried}
+    if not specs or len(specs) < len(tried):
         raise ConfigError(f"tune: grids: {name} needs a list of distinct values, got {values!r}")
 
 

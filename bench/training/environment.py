@@ -68,9 +68,12 @@ def _processor() -> str:
 def _git() -> str | None:
     """The suite's commit, with `+` where code that decides the numbers differs from it: results do not."""
     git = ["git", "-C", str(ROOT)]
+    asked = [*git, "rev-parse", "--show-toplevel", "--short=12", "HEAD"]
     try:
-        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, timeout=5, check=True)
+        top, commit = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout.splitlines()
         changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *CODE], capture_output=True, timeout=5)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return commit.stdout.decode().strip() + ("+" if changed.returncode else "")
+    if Path(top).resolve() != ROOT:  # the suite is installed somewhere inside another repository
+        return None
+    return commit + ("+" if changed.returncode else "")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,12 +93,8 @@ class RunConfig:
     checkpoint: bool = runtime("keep a checkpoint, and resume from it", False)
 
     def __post_init__(self) -> None:
-        for name, annotation in setting_types().items():
-            value = check_type(name, getattr(self, name), annotation, ConfigError)
-            check_range(name, value, annotation, ConfigError)
-            if isinstance(value, str) and "\0" in value:
-                raise ConfigError(f"{name} must hold no zero byte, got {value!r}")
-            object.__setattr__(self, name, value)
+        for name in setting_types():
+            object.__setattr__(self, name, _checked(name, getattr(self, name)))
         _check_choices(self)
         _check_folds(self)
 
@@ -124,19 +121,38 @@ class RunConfig:
         missing = {k: usual[k] for k in ("epochs", "batch_size", "lr") if getattr(self, k) is None}
         return replace(self, recipe=canonical(self.recipe), model=str(model), optimizer=optimizer, **missing)
 
+    def vary(self, **changes: Any) -> RunConfig:
+        """As `dataclasses.replace`, but only what changes is checked: a study makes a hundred thousand of them."""
+        made = copy.copy(self)
+        for name, value in changes.items():
+            object.__setattr__(made, name, _checked(name, value))
+        _check_choices(made)
+        _check_folds(made)
+        return made
+
     def identity(self) -> dict[str, Any]:
         """The fields that decide a run's numbers; those that are `None` do not count.
 
         A recipe of the user's own adds its source's digest: edited code is another run.
         """
         source = {"recipe_source": source_digest(self.recipe)} if ":" in self.recipe else {}
-        return {k: v for k, v in {**asdict(self), **source}.items() if k in (*IDENTITY, *source) and v is not None}
+        return {k: v for k in IDENTITY if (v := getattr(self, k)) is not None} | source
 
 
 @functools.cache
 def setting_types() -> dict[str, Any]:
     """The type of each setting, with its range."""
     return typing.get_type_hints(RunConfig, include_extras=True)
+
+
+def _checked(name: str, value: Any) -> Any:
+    """The value of a setting, an int made float where a float is meant, if its type and range allow it."""
+    annotation = setting_types()[name]
+    value = check_type(name, value, annotation, ConfigError)
+    check_range(name, value, annotation, ConfigError)
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{name} must hold no zero byte, got {value!r}")
+    return value
 
 
 IDENTITY = tuple(f.name for f in fields(RunConfig) if f.metadata["identity"])

@@ -36,7 +36,8 @@ def cutout(size: Annotated[float, In(0, 2)] = 0.5) -> Recipe:
     """A square of every training image is hidden, its centre anywhere in the image, so that the border may clip it.
 
     The square gets the mean color of the batch: the paper's code sets zeros after standardization, which is the mean
-    color of the dataset. The paper's best sizes on images of 32 pixels: 16 (CIFAR-10), 8 (CIFAR-100), 20 (SVHN).
+    color of the dataset. A square of an odd side is hidden whole; the authors' code hides one row and one column less
+    then. The paper's best sizes on images of 32 pixels: 16 (CIFAR-10), 8 (CIFAR-100), 20 (SVHN).
 
     Args:
         size: the strength: the square's side as a share of the image's shorter side; rounded to at least one pixel. At

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes._core.checks import Above
-from recipes._core.recipe import Recipe, StepSize
+from recipes._core.recipe import Recipe, StepSize, Turn
 from recipes._core.registry import register
 from recipes._core.slots import weights
 
@@ -42,4 +42,4 @@ def max_norm(c: Annotated[float | None, Above(0)] = 0.7) -> Recipe:
         for w in weights(net):
             w.copy_(project_rows(w, c))
 
-    return Recipe(project=project)
+    return Recipe(project=project, turn=Turn.BALL)

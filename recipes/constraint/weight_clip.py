@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from recipes._core.checks import Above
-from recipes._core.recipe import Recipe, StepSize
+from recipes._core.recipe import Recipe, StepSize, Turn
 from recipes._core.registry import register
 from recipes._core.slots import weights
 
@@ -35,4 +35,4 @@ def weight_clip(c: Annotated[float | None, Above(0)] = 0.1) -> Recipe:
         for w in weights(net):
             w.clamp_(-c, c)
 
-    return Recipe(project=project)
+    return Recipe(project=project, turn=Turn.BOX)

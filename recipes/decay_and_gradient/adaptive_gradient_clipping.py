@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes._core.checks import Above
-from recipes._core.recipe import Recipe, UnfitError
+from recipes._core.recipe import Recipe, Turn, UnfitError
 from recipes._core.registry import register
 
 EPSILON = 1e-3
@@ -66,4 +66,4 @@ def adaptive_gradient_clipping(lam: Annotated[float | None, Above(0)] = 0.02) ->
             if p.grad is not None:
                 p.grad.copy_(clip(p.grad, p, lam))
 
-    return Recipe(model=model, gradient=gradient)
+    return Recipe(model=model, gradient=gradient, turn=Turn.BOUND_UNITS)

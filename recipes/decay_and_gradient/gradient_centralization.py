@@ -5,7 +5,7 @@ from typing import Annotated
 from torch import Tensor, nn
 
 from recipes._core.checks import In
-from recipes._core.recipe import Recipe
+from recipes._core.recipe import Recipe, Turn
 from recipes._core.registry import register
 from recipes._core.slots import weights
 
@@ -37,4 +37,4 @@ def gradient_centralization(alpha: Annotated[float, In(0, 1)] = 1.0) -> Recipe:
             if w.grad is not None:
                 w.grad.copy_(centralize(w.grad, alpha))
 
-    return Recipe(gradient=gradient if alpha else None)
+    return Recipe(gradient=gradient if alpha else None, turn=Turn.SUBSPACE)

@@ -5,7 +5,7 @@ from typing import Annotated
 from torch import nn
 
 from recipes._core.checks import Above
-from recipes._core.recipe import Recipe
+from recipes._core.recipe import Recipe, Turn
 from recipes._core.registry import register
 
 
@@ -31,4 +31,4 @@ def gradient_clipping(max_norm: Annotated[float | None, Above(0)] = 1.0) -> Reci
     def gradient(net: nn.Module) -> None:
         nn.utils.clip_grad_norm_(net.parameters(), max_norm)
 
-    return Recipe(gradient=gradient)
+    return Recipe(gradient=gradient, turn=Turn.BOUND)

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from recipes._core.checks import In
-from recipes._core.recipe import Recipe
+from recipes._core.recipe import Recipe, Turn
 from recipes._core.registry import register
 
 
@@ -53,4 +53,4 @@ def gradient_noise(eta: Annotated[float, In(0, 1e6)] = 1e-5, gamma: Annotated[fl
                 # By shape, not `randn_like`: that fills in the order of memory, which is the layout's matter.
                 p.grad.add_(torch.randn(p.shape, device=p.device, dtype=p.dtype), alpha=sigma)
 
-    return Recipe(gradient=gradient, callbacks=lambda: [clock])
+    return Recipe(gradient=gradient, callbacks=lambda: [clock], turn=Turn.NOISE)

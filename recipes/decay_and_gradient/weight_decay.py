@@ -6,7 +6,7 @@ import torch
 from torch.optim import Optimizer
 
 from recipes._core.checks import AtLeast
-from recipes._core.recipe import Recipe
+from recipes._core.recipe import Recipe, Turn
 from recipes._core.registry import register
 
 
@@ -31,7 +31,7 @@ def weight_decay(wd: Annotated[float, AtLeast(0)] = 0.1) -> Recipe:
         optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: decay(optimizer, wd))
         return optimizer
 
-    return Recipe(optimizer=decoupled if wd else None)
+    return Recipe(optimizer=decoupled if wd else None, turn=Turn.DECAY)
 
 
 @torch.no_grad()

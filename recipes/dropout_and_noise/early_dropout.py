@@ -46,7 +46,7 @@ def early_dropout(
 
     Args:
         p: the strength: the probability that a unit is dropped in the first step.
-        share: the share of the training steps with dropout; the paper's is 50 of 300 epochs.
+        share: the share of the training steps with dropout. In the paper it ends after 50 of 300 epochs, at 1/6.
 
     Raises:
         UnfitError: the network has no hidden units before a fully connected layer.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from recipes._core.passes import frozen_statistics
-from recipes._core.recipe import Recipe
+from recipes._core.recipe import Recipe, Turn
 
 Scale = Callable[[Tensor], "Tensor | float"]
 TINY = 1e-12
@@ -54,7 +54,7 @@ class SharpnessAware(Optimizer):
         with torch.no_grad():
             for p, before in kept:
                 p.copy_(before)
-        # Around another one (asam+sam), that one climbs from here in its turn.
+        # Around another one (asam around sam), that one climbs from here in its turn.
         self.base.step(closure if getattr(self.base, "reevaluates", False) else None)
         return loss
 
@@ -85,7 +85,7 @@ def climb(parameters: list[Tensor], rho: float, scale: Scale) -> list[tuple[Tens
     return kept
 
 
-def sharpness_aware(rho: float, scale: Scale) -> Recipe:
+def sharpness_aware(rho: float, scale: Scale, turn: Turn) -> Recipe:
     """The recipe that wraps a run's optimizer; `model` only looks at the network, whose statistics it must freeze."""
     nets: list[nn.Module] = []
 
@@ -93,4 +93,6 @@ def sharpness_aware(rho: float, scale: Scale) -> Recipe:
         nets[:] = [net]
         return net
 
-    return Recipe(model=model, optimizer=lambda base: SharpnessAware(base, nets[0], rho, scale)) if rho else Recipe()
+    if not rho:
+        return Recipe()
+    return Recipe(model=model, optimizer=lambda base: SharpnessAware(base, nets[0], rho, scale), turn=turn)

@@ -5,7 +5,7 @@ from typing import Annotated
 from torch import Tensor
 
 from recipes._core.checks import AtLeast
-from recipes._core.recipe import Recipe
+from recipes._core.recipe import Recipe, Turn
 from recipes._core.registry import register
 from recipes.landscape._sharpness import sharpness_aware
 
@@ -31,4 +31,4 @@ def asam(rho: Annotated[float, AtLeast(0)] = 0.5, eta: Annotated[float, AtLeast(
     def scale(p: Tensor) -> Tensor | float:
         return p.detach().abs() + eta if p.ndim >= 2 else 1.0
 
-    return sharpness_aware(rho, scale)
+    return sharpness_aware(rho, scale, Turn.SCALED_CLIMB)

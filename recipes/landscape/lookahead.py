@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from recipes._core.checks import In, Whole
-from recipes._core.recipe import Recipe
+from recipes._core.recipe import Recipe, Turn
 from recipes._core.registry import register
 
 SLOW, COUNT = "lookahead_slow", "lookahead_steps"
@@ -26,8 +26,9 @@ def lookahead(
     """Every k steps the weights are drawn back: slow <- slow + alpha * (w - slow), then w <- slow.
 
     The slow weights live in the optimizer's state, so they are saved with it. They start at the initial weights, as in
-    the paper; timm starts them at the first draw. The optimizer's momentum is kept: of the three ways that the paper
-    tries, the default of the authors' code. Where training ends between two draws, the fast weights are evaluated.
+    the paper, before any decay; timm starts them at the first draw. The optimizer's momentum is kept: of the three ways
+    that the paper tries, the default of the authors' code. Where training ends between two draws, the fast weights are
+    evaluated.
 
     Args:
         alpha: the strength, the smaller the stronger: the slow weights' step; at 1 nothing changes.
@@ -35,19 +36,12 @@ def lookahead(
     """
 
     def hooked(optimizer: Optimizer) -> Optimizer:
-        first: dict[Tensor, Tensor] = {}
-        optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: _remember(optimizer, first))
+        # Of their own until the first step: the optimizer's state must stay empty until it has filled it itself.
+        first = {p: p.detach().clone() for group in optimizer.param_groups for p in group["params"]}
         optimizer.register_step_post_hook(lambda optimizer, args, kwargs: _draw_back(optimizer, first, alpha, k))
         return optimizer
 
-    return Recipe(optimizer=hooked if alpha < 1 else None)
-
-
-def _remember(optimizer: Optimizer, first: dict[Tensor, Tensor]) -> None:
-    """Keep the weights before the first step; the optimizer's state must stay empty until it has filled it itself."""
-    for group in optimizer.param_groups:
-        if COUNT not in group:
-            first.update({p: p.detach().clone() for p in group["params"]})
+    return Recipe(optimizer=hooked if alpha < 1 else None, turn=Turn.AROUND)
 
 
 @torch.no_grad()
@@ -56,7 +50,7 @@ def _draw_back(optimizer: Optimizer, first: dict[Tensor, Tensor], alpha: float, 
         group[COUNT] = group.get(COUNT, 0) + 1
         for p in group["params"]:
             state: dict[str, Any] = optimizer.state[p]
-            if SLOW not in state:
-                state[SLOW] = first.pop(p)
+            start = first.pop(p, None)
+            state.setdefault(SLOW, start)  # a resumed run has slow weights already
             if group[COUNT] % k == 0:
                 p.copy_(state[SLOW].lerp_(p, alpha))

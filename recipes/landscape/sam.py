@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from recipes._core.checks import AtLeast
-from recipes._core.recipe import Recipe
+from recipes._core.recipe import Recipe, Turn
 from recipes._core.registry import register
 from recipes.landscape._sharpness import sharpness_aware
 
@@ -25,4 +25,4 @@ def sam(rho: Annotated[float, AtLeast(0)] = 0.05) -> Recipe:
     Args:
         rho: the strength: radius of the neighbourhood in the weights' Euclidean norm.
     """
-    return sharpness_aware(rho, lambda p: 1.0)
+    return sharpness_aware(rho, lambda p: 1.0, Turn.CLIMB)

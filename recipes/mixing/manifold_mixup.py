@@ -60,8 +60,10 @@ def manifold_mixup(alpha: Annotated[float, AtLeast(0)] = 1.0) -> Recipe:
     """As mixup, but on a layer drawn each step: h_k <- lam h_k + (1 - lam) h_k', y likewise, lam ~ Beta(alpha, alpha).
 
     The layer is the input or the output of a hidden layer, all equally likely; in residual networks only those
-    outside the branches. One lambda a batch as in the paper's code. With several processes partners come from the
-    whole batch. Techniques that treat each sample in its own way, as `mixup(per_sample=True)`, come before this one.
+    outside the branches: the stem, the ends of blocks and the pooled features. There the paper's code draws among the
+    input and the ends of the first two stages. One lambda a batch as in the paper's code. With several processes
+    partners come from the whole batch. Techniques that treat each sample in its own way, as `mixup(per_sample=True)`,
+    come before this one.
 
     Args:
         alpha: the strength: 0 mixes nothing, 1 makes lambda uniform; 2 in the paper.

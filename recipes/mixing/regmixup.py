@@ -15,7 +15,8 @@ from recipes.mixing.mixup import mix
 
 
 @register(
-    paper="Pinto, Yang, Lim, Torr and Dokania 2022, RegMixup: Mixup as a Regularizer Can Surprisingly Improve Accuracy",
+    paper="Pinto, Yang, Lim, Torr and Dokania 2022, Using Mixup as a Regularizer Can Surprisingly Improve Accuracy and "
+    "Out-of-Distribution Robustness",
     reference="the cross-entropy of two hard targets, weighted by lambda, on rows mixed by hand.",
     strength="eta",
     grid=(0.1, 0.3, 1.0, 3.0, 10.0),

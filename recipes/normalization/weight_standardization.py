@@ -30,7 +30,7 @@ class Standardized(nn.Module):
 
 @register(
     paper="Qiao, Wang, Liu, Shen and Yuille 2019, Weight Standardization; Brock, De and Smith 2021, Characterizing "
-    "Signal Propagation in Unnormalized ResNets",
+    "Signal Propagation to Close the Performance Gap in Unnormalized ResNets",
     reference="timm's `StdConv2d` and `ScaledStdConv2d`.",
 )
 def weight_standardization() -> Recipe:

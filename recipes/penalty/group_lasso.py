@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes._core.checks import AtLeast, OneOf
-from recipes._core.recipe import Recipe, StepSize
+from recipes._core.recipe import Recipe, StepSize, Turn
 from recipes._core.registry import register
 from recipes._core.slots import weights
 
@@ -65,4 +65,4 @@ def group_lasso(lam: Annotated[float, AtLeast(0)] = 1e-4, axis: Annotated[int, O
             rows, steps = groups.flatten(1), step.flatten(1)
             groups.copy_(group_threshold(rows, lam * rows.shape[1] ** 0.5 * steps).view_as(groups))
 
-    return Recipe(project=project if lam else None)
+    return Recipe(project=project if lam else None, turn=Turn.GROUP_THRESHOLD)

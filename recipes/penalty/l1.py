@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes._core.checks import AtLeast
-from recipes._core.recipe import Recipe, StepSize
+from recipes._core.recipe import Recipe, StepSize, Turn
 from recipes._core.registry import register
 from recipes._core.slots import weights
 
@@ -40,4 +40,4 @@ def l1(lam: Annotated[float, AtLeast(0)] = 3e-5) -> Recipe:
         for w in weights(net):
             w.copy_(soft_threshold(w, lam * step_size(w)))
 
-    return Recipe(project=project if lam else None)
+    return Recipe(project=project if lam else None, turn=Turn.THRESHOLD)

@@ -29,11 +29,12 @@ def r_drop(alpha: Annotated[float, AtLeast(0)] = 1.0, p: Annotated[float, In(0, 
 
     It brings `dropout(p)` with it, as the divergence is zero in a deterministic network; with p = 0 it regularizes the
     noise of other recipes: `gaussian_dropout+r_drop(p=0)`. alpha = 0 turns off the dropout too. The cross-entropy is
-    the first pass's: the authors' code averages it over both, which has the same expectation; the paper adds both, so
-    that its alpha is twice ours. Costs a second pass a step.
+    the first pass's. The paper adds that of both passes, so that its alpha is twice ours. Of the authors' code the
+    README averages it over both, which has the same expectation as ours, and the part for images adds both and sums the
+    divergence over the batch. Costs a second pass a step.
 
     Args:
-        alpha: the strength, in units of the loss. The paper takes 0.6 on images and 0.1 to 5 on text.
+        alpha: the strength, in units of the loss. The paper's 0.6 on images is 0.3 here.
         p: of the dropout.
 
     Raises:

@@ -30,8 +30,8 @@ def logit_norm(tau: Annotated[float | None, Above(0)] = 0.1) -> Recipe:
 
     Args:
         tau: the strength: the temperature; the logits' norm is 1 / tau, and the larger tau, the less confident can the
-            network be. The paper takes 0.04 on CIFAR-10; networks without normalization learn slowly from that. `None`
-            turns it off.
+            network be. The authors' README trains CIFAR-10 with 0.01, OpenOOD with 0.04; networks without normalization
+            learn slowly from either. `None` turns it off.
     """
     if tau is None:
         return Recipe()

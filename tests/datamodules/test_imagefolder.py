@@ -270,11 +270,12 @@ def test_images_that_change_while_they_are_read_are_not_believed(
     assert imagefolder(folder, None).train_x[0, :, 0, 0].tolist() == [200, 0, 0]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("path", ["train/cat/0.png", "train/cat", "test", "."])
 def test_what_may_not_be_read_is_named(path: str, tmp_path: Path, write_folder: Write) -> None:
     folder = write_folder(tmp_path / "data", count=2)
     (folder / path).chmod(0)
+    if os.access(folder / path, os.R_OK):
+        pytest.skip("root may read everything")
     try:
         assert "Permission denied" in refusal(folder)
     finally:

@@ -35,7 +35,7 @@ def block(inputs: int, outputs: int, stride: int, index: int) -> nn.Module:
     )
     same = stride == 1 and inputs == outputs
     shortcut = None if same else nn.Sequential(conv(inputs, outputs, 1, stride), norm(outputs))
-    return Residual(branch, shortcut, act=nn.ReLU())
+    return Residual(branch, shortcut, act=nn.Sequential(nn.ReLU(), Slot("hidden", outputs, 2)))
 
 
 @register(least_side=8)

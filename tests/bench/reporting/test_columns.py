@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
+from typing import Any
 
 import synthetic
-from reading import Report, markdown_tables, page, row_of
+from reading import Report, explained, markdown_tables, page, row_of, summary
 from synthetic import DROPOUT, SMOOTHING
+
+from bench.reporting import columns
+from bench.training.metrics import METRICS
 
 
 def test_another_learning_rate_than_the_baselines_is_shown(tmp_path: Path, report: Report) -> None:
@@ -57,3 +62,49 @@ def test_a_mean_reads_the_same_in_every_file(tmp_path: Path, report: Report) -> 
     report(results / "one", "--index")
     assert "94.72 ±" in (results / "one" / "report.md").read_text()
     assert "94.72 %" in (results / "README.md").read_text()
+
+
+def test_every_column_stands_somewhere_and_no_view_names_another() -> None:
+    views = (columns.RUNS, columns.SUMMARY, columns.TABLE, columns.PAPER, columns.PAGE, columns.GLOSSARY)
+    assert {name for view in views for name in view} == set(columns.BY_NAME)
+    assert len(columns.BY_NAME) == len(columns.COLUMNS)
+    for view in views:
+        assert len(view) == len(set(view))
+    for name in (*columns.TABLE, *columns.PAGE):
+        assert columns.BY_NAME[name].heading
+    assert all(columns.BY_NAME[name].meaning for name in columns.GLOSSARY)
+
+
+def with_metric(record: dict[str, Any], value: float) -> dict[str, Any]:
+    metrics = {split: {**found, "macro_f1": value} for split, found in record["metrics"].items()}
+    return {**record, "metrics": metrics}
+
+
+def test_a_metric_has_its_columns_by_itself_and_older_records_a_dash(tmp_path: Path, report: Report) -> None:
+    """By hand: 0.5 and 0.7 have the mean 0.6; the baseline's records are older than the metric."""
+    made = [synthetic.make("none", seed) for seed in (0, 1)]
+    made += [with_metric(synthetic.make(DROPOUT, seed), value) for seed, value in ((0, 0.5), (1, 0.7))]
+    report(synthetic.write(tmp_path, made))
+    rows = {row["recipe"]: row["macro_f1"] for row in summary(tmp_path)}
+    assert rows == {DROPOUT: "0.6", "none": ""}
+    with (tmp_path / "runs.csv").open(encoding="utf-8", newline="") as file:
+        runs = [(row["recipe"], row["val/macro_f1"]) for row in csv.DictReader(file)]
+    assert runs == [(DROPOUT, "0.5"), (DROPOUT, "0.7"), ("none", ""), ("none", "")]
+    table = markdown_tables(tmp_path)[0]
+    place = table[0].index("macro F1")
+    assert {line[0].strip("★≈ "): line[place] for line in table[2:]} == {"dropout": "0.6000", "none": "–"}
+    explained(tmp_path, "macro F1", "precision and recall, 0 to 1; higher is better.")
+    assert "balanced accuracy" not in page(tmp_path).words  # no record has it
+
+
+def test_metrics_that_all_records_lack_have_no_column(golden: Path) -> None:
+    named = {metric.name for metric in METRICS}
+    assert named & set(summary(golden)[0]) == {"loss", "ece", "brier"}
+    assert "macro F1" not in page(golden).words
+
+
+def test_a_page_sorts_what_is_better_first(golden: Path) -> None:
+    found = [head["data-first"] for head in page(golden).all("th") if "data-first" in head]
+    lower = {"p_adjusted", "gap", "cost", "loss", "ece", "brier"}
+    shown = [name for name in columns.PAGE if name not in ("balanced_accuracy", "macro_f1", "zeros")]
+    assert found == ["up", *("up" if name in lower else "down" for name in shown)]

@@ -8,7 +8,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from bench.reporting import statistics as s
 
@@ -144,6 +144,14 @@ def test_effect_size_is_statsmodels() -> None:
         assert s.effect_size(n) == pytest.approx(
             power.TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8), rel=1e-4
         )
+
+
+@pytest.mark.parametrize(("alpha", "power"), [(0.05, 0.8), (0.05 / 18, 0.8), (0.01, 0.9)])
+def test_effect_size_is_the_root_of_scipys_noncentral_t(alpha: float, power: float) -> None:
+    for n in (2, 3, 5, 12, 40, 1000):
+        critical = stats.t.isf(alpha / 2, n - 1)
+        root = optimize.brentq(lambda nc, df=n - 1, c=critical: stats.nct.sf(c, df, nc) - power, 1e-3, 3 * critical + 3)
+        assert s.effect_size(n, alpha, power) == pytest.approx(root / math.sqrt(n), rel=1e-9)
 
 
 def test_detectable_difference_is_detected_as_often_as_said() -> None:

@@ -5,34 +5,22 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.engines import cell
+from bench.studies import ledger
 from bench.studies.ledger import Ledger, count
 from bench.studies.study_file import load_study
 from bench.study import main
+from bench.training.prepare import data_fingerprint
 from bench.training.record import load, write
 from bench.training.recording import record_failure
 from bench.training.settings import run_id
 
 SMALL = "recipes: [none]\nseeds: [0]\nepochs: 1\nwandb: disabled\naccelerator: cpu\n"
-
-
-@pytest.fixture
-def study(tmp_path: Path, capsys: Any) -> Callable[..., tuple[int, str, str]]:
-    """Run a study of this text in this process; returns (exit status, stdout, stderr)."""
-
-    def call(text: str, *flags: str) -> tuple[int, str, str]:
-        (tmp_path / "study.yaml").write_text(text)
-        capsys.readouterr()
-        status = main([str(tmp_path / "study.yaml"), "--workers", "1", *flags])
-        return (status, *capsys.readouterr())
-
-    return call
 
 
 def paths(folder: Path) -> list[Path]:
@@ -69,6 +57,27 @@ def test_a_record_of_other_data_hides_no_record_of_todays(study: Any, tmp_path: 
     assert status == 0
     assert "1 cells, 1 finished, 0 to train" in out
     assert paths(tmp_path) == [path]
+
+
+def test_data_are_looked_at_once_after_each_scan(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study(SMALL)
+    plan = load_study(tmp_path / "study.yaml")
+    config = plan.config(plan.conditions()[0], "none", 0)
+    looks = []
+
+    def look(config: Any) -> str:
+        looks.append(config)
+        return data_fingerprint(config) if len(looks) == 1 else "other data"
+
+    monkeypatch.setattr(ledger, "data_fingerprint", look)
+    book = Ledger(tmp_path)
+    book.scan()
+    assert book.find(config)
+    assert book.find(config)
+    assert len(looks) == 1
+    book.scan()
+    assert book.find(config) is None
+    assert len(looks) == 2
 
 
 def test_a_failure_made_good_is_forgotten(study: Any, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ WRONG = [
     ("recipes: [none]\nmodels: [mlp, 'mlp()']", "'mlp()' appears twice"),
     ("recipes: [l1]\ntune: {trial: 5}", "unknown key 'trial', did you mean 'trials'"),
     ("recipes: [l1]\ntune: {select: test/accuracy}", "would look at test data"),
-    ("recipes: [l1]\ntune: {select: val/ece}", "unknown select 'val/ece'"),
+    ("recipes: [l1]\ntune: {select: val/eec}", "unknown select 'val/eec'"),
     ("recipes: [l1]\ntune: {space: lr}", "unknown space 'lr'"),
     ("recipes: [l1]\ntune: {sampler: grids}", "did you mean 'grid'"),
     ("recipes: [l1]\ntune: {sampler: grid, space: strength+lr}", "covers the strength only"),

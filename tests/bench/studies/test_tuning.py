@@ -59,13 +59,13 @@ def test_baselines_budget_goes_to_the_learning_rate(tmp_path: Path) -> None:
 def test_strengths_are_tuned_at_the_baselines_learning_rate(tmp_path: Path) -> None:
     study = make(tmp_path, "{trials: 3}", "[none, dropout, batch_norm]")
     none, dropout, batch_norm = study.conditions()
-    assert [tuning.rate_setter(study, c) for c in (none, dropout, batch_norm)] == [None, none, None]
+    assert [tuning.rate_source(study, c) for c in (none, dropout, batch_norm)] == [None, none, None]
     found = tuning.candidates(study, dropout, [], 0.004)
     assert [c.lr for c in found] == [0.004] * 3
     both = make(tmp_path, "{trials: 3, space: strength+lr}", "[none, dropout]")
-    assert tuning.rate_setter(both, both.conditions()[1]) is None
+    assert tuning.rate_source(both, both.conditions()[1]) is None
     alone = make(tmp_path, "{trials: 3}", "[dropout]")
-    assert tuning.rate_setter(alone, alone.conditions()[0]) is None
+    assert tuning.rate_source(alone, alone.conditions()[0]) is None
 
 
 def test_tpe_asks_one_at_a_time_and_replays(tmp_path: Path) -> None:

@@ -26,6 +26,14 @@ def test_images_are_the_papers() -> None:
         assert torch.equal(done, expected)
 
 
+@pytest.mark.parametrize(("side", "authors"), [(4, 4), (5, 4), (1, 0)])
+def test_an_odd_side_is_hidden_whole(side: int, authors: int) -> None:
+    """The authors' code hides `centre - side // 2` up to, but not including, `centre + side // 2`."""
+    x, centre = torch.rand(1, 1, 20, 20), torch.tensor([10])
+    assert int((cut_out(x, centre, centre, side) != x).sum()) == side**2
+    assert len(range(10 - side // 2, 10 + side // 2)) == authors
+
+
 def black_and_white(n: int, height: int, width: int) -> Tensor:
     """Images of which no pixel has their mean color."""
     return (torch.arange(n) % 2).float().view(n, 1, 1, 1).expand(n, 1, height, width)

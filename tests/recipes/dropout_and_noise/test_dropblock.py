@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from helpers import apply, assert_rate
+from timm.layers.drop import drop_block_2d
 from torchvision.ops import drop_block2d
 
 from recipes import RecipeError, UnfitError, build
@@ -45,6 +46,17 @@ def test_torchvision_drops_less_and_refuses_even_blocks() -> None:
     assert off[0, 0] < 0.1
     with pytest.raises(ValueError, match="block size should be odd"):
         drop_block2d(torch.ones(1, 1, 8, 8), 0.3, 4)
+
+
+def test_timm_drops_more_on_small_maps() -> None:
+    """Blocks begin anywhere with the probability gamma: a value that k places reach is hit with 1 - (1 - gamma)^k."""
+    torch.manual_seed(0)
+    hit = drop_block_2d(torch.ones(6000, 1, 14, 14), 0.1, 7) == 0
+    gamma = 0.1 * 14**2 / 7**2 / 8**2
+    reach = torch.tensor([min(i + 3, 13) - max(i - 3, 0) + 1 for i in range(14)], dtype=torch.float64)
+    rate = 1 - (1 - gamma) ** torch.outer(reach, reach)
+    assert float(rate.mean()) == pytest.approx(0.21, abs=0.005)
+    torch.testing.assert_close(hit.double().mean((0, 1)), rate, atol=0.03, rtol=0)
 
 
 def test_mean_is_kept_and_channels_and_images_differ() -> None:

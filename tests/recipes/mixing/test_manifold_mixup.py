@@ -71,10 +71,12 @@ def test_nothing_is_mixed_in_evaluation_or_between_steps() -> None:
     assert torch.equal(net(X), plain(X))
 
 
-@pytest.mark.parametrize(("name", "dims"), [("resnet9(width=4)", [2, 2, 2, 2, 2, 2, 0]), ("resnet18(width=4)", [2, 0])])
+@pytest.mark.parametrize(("name", "dims"), [("resnet9(width=4)", [2] * 6 + [0]), ("resnet18(width=4)", [2] * 9 + [0])])
 def test_layers_within_residual_branches_are_not_mixed(name: str, dims: list[int]) -> None:
     net = network(name, 16)
-    inside = {slot for block in net.modules() if isinstance(block, networks.Residual) for slot in block.modules()}
+    inside = {
+        slot for block in net.modules() if isinstance(block, networks.Residual) for slot in block.branch.modules()
+    }
     found = eligible(net)
     assert [slot.dims for slot in found] == dims
     assert set(found) == set(slots(net, "hidden")) - inside

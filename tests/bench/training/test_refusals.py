@@ -29,7 +29,7 @@ Make = Callable[..., RunConfig]
         ({"model": "resnet9(width=4096)"}, 10**11, NetError, "resnet9.* parameters"),
         (
             {"model": "resnet9(width=16)", "batch_size": 1150},
-            10**8,
+            2 * 10**7,
             ConfigError,
             "batch_size: 1150 samples a",
         ),

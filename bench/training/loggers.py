@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -55,7 +57,7 @@ def check_installed(config: RunConfig) -> None:
 def make_loggers(config: RunConfig, run_id: str) -> list[Logger]:
     """The loggers that a run asks for; their files go under `results_dir`/logs/`run_id`."""
     folder = config.results / "logs" / run_id
-    made: list[Logger] = [Guarded(name, lambda make=MAKERS[name]: make(config, folder)) for name in names_of(config)]
+    made: list[Logger] = [Guarded(name, partial(MAKERS[name], config, folder)) for name in names_of(config)]
     for logger in made:
         logger.log_hyperparams(config.identity())
     return made
@@ -74,7 +76,8 @@ class Guarded(Logger):
         super().__init__()
         self.label = label
         self.logger: Logger | None = None
-        self._try(lambda: setattr(self, "logger", make()))
+        with self._guard():
+            self.logger = make()
 
     @property
     def name(self) -> str:
@@ -90,18 +93,24 @@ class Guarded(Logger):
         return getattr(self.logger, "experiment", None)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self._try(lambda: self.logger and self.logger.log_metrics(dict(metrics), step))
-        self._try(lambda: self.logger and self.logger.save())
+        self._try(lambda logger: logger.log_metrics(dict(metrics), step))
+        self._try(lambda logger: logger.save())
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        self._try(lambda: self.logger and self.logger.log_hyperparams(params, *args, **kwargs))  # type: ignore[arg-type]
+        self._try(lambda logger: logger.log_hyperparams(params, *args, **kwargs))  # type: ignore[arg-type]
 
     def finalize(self, status: str) -> None:
-        self._try(lambda: self.logger and self.logger.finalize(status))
+        self._try(lambda logger: logger.finalize(status))
 
-    def _try(self, action: Callable[[], object]) -> None:
+    def _try(self, action: Callable[[Logger], object]) -> None:
+        if self.logger:
+            with self._guard():
+                action(self.logger)
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
         try:
-            action()
+            yield
         except Exception as error:
             warn(f"logger {self.label}: {type(error).__name__}: {error}; the run goes on without it")
             self.logger = None

@@ -10,12 +10,15 @@ from torch import nn
 
 from bench.training import loggers, networks
 from bench.training.classifier import make_optimizer
-from bench.training.errors import ConfigError
+from bench.training.errors import ConfigError, NetError
 from bench.training.lookup import split_of
 from bench.training.processes import stand_alone
 from bench.training.settings import RunConfig, run_id
-from datamodules import DataModule
+from datamodules import DataModule, available_memory
 from recipes import Recipe, Task, build
+
+STATES = {"sgd": 3, "adam": 4}
+"""Values a parameter while an optimizer trains it: itself, its gradient and the moments."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def load_data(config: RunConfig, *, check_machine: bool = True) -> tuple[RunConf
         loggers.check_installed(config)
     data = DataModule(config.dataset, **split_of(config), seed=config.seed, batch_size=config.batch_size or 1)
     _check_shares(config, data)
+    if check_machine:
+        _check_memory(config, data)
     return config, data
 
 
@@ -124,6 +129,35 @@ def _check_machine(config: RunConfig) -> None:
         raise ConfigError("accelerator 'mps': this machine has none; use auto or cpu")
     if config.precision == "16-mixed" and (config.accelerator == "cpu" or not gpus):
         raise ConfigError("precision 16-mixed needs a GPU: use bf16-mixed or 32-true")
+
+
+def _check_memory(config: RunConfig, data: DataModule) -> None:
+    """Refuse a network or a batch that cannot fit in memory, before anything is allocated."""
+    size = networks.size_of(config.model, data.shape, len(data.classes), data.batch_size // config.processes)
+    weights = 4 * STATES[config.optimizer or "sgd"] * size.parameters
+    batch = (4 if config.precision == "32-true" else 2) * size.kept
+    free = _free_memory(config)
+    if weights > free:
+        raise NetError(
+            f"{config.model} has {size.parameters:,} parameters, which take {_gigabytes(weights)} to train: "
+            f"{_gigabytes(free)} are free"
+        )
+    if weights + batch > free:
+        raise ConfigError(
+            f"batch_size: {data.batch_size} samples a step take {_gigabytes(weights + batch)} with {config.model}: "
+            f"{_gigabytes(free)} are free"
+        )
+
+
+def _free_memory(config: RunConfig) -> int:
+    """Bytes where the run will compute."""
+    if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    return available_memory() // (config.devices if config.accelerator == "cpu" else 1)
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB"
 
 
 def _check_batch(rows: int, net: nn.Module, data: DataModule) -> None:

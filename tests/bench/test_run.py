@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import catalogue
 from bench.run import main
+from bench.terminal.listing import grid
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,17 +112,17 @@ def test_every_flag_once(run: Any, tmp_path: Path) -> None:
 
 
 def test_list_shows_everything(run: Any) -> None:
-    from bench.training.networks import NETS
+    from bench.training.networks import networks
     from datamodules import datasets
     from recipes import techniques
 
     status, out, _ = run("--list")
     assert status == 0
-    for name in [*techniques(), *datasets(), *NETS]:
+    for name in [*techniques(), *datasets(), *networks()]:
         assert re.search(rf"^{name}\b", out, flags=re.MULTILINE), name
     text = " ".join(out.split())
     for technique in techniques().values():
-        parts = [technique.summary, technique.paper, catalogue.grid(technique), technique.reference]
+        parts = [technique.summary, technique.paper, grid(technique), technique.reference]
         assert all(part in text for part in parts if part), technique.name
     assert "(off None)" in text
     assert "refused where: the dataset holds no images" in text
@@ -162,10 +162,10 @@ WRONG = [
     (["--recip", "none"], "unknown flag '--recip', did you mean '--recipe'"),
     (["--train_size", "99999"], "99999"),
     (["--train_size", "5"], "5"),
-    (["--batch_size", "0"], "batch_size must be at least 1"),
-    (["--epochs", "0"], "epochs must be at least 1"),
+    (["--batch_size", "0"], "batch_size must be from 1 to 1000000"),
+    (["--epochs", "0"], "epochs must be from 1 to 1000000"),
     (["--epochs", "x"], "invalid int value: 'x'"),
-    (["--seeds", "0"], "seeds must be at least 1"),
+    (["--seeds", "0"], "seeds must be from 1 to 1000"),
     (["--batch_size", "33", "--devices", "2"], "does not divide among 2 processes"),
     (["--dataset", "imagefolder", "--data_dir", "nowhere"], "nowhere"),
     (["--config", "nowhere.yaml"], "nowhere.yaml"),

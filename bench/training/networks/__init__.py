@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.training.networks._registry import NetSpec, Network, build, networks, parse, register
+from bench.training.networks._registry import NetSpec, Network, Size, build, networks, parse, register, size_of
 
 if TYPE_CHECKING:
     from bench.training.networks._layers import Residual, Standardize
 
-__all__ = ["NetSpec", "Network", "Residual", "Standardize", "build", "networks", "parse", "register"]
+__all__ = ["NetSpec", "Network", "Residual", "Size", "Standardize", "build", "networks", "parse", "register", "size_of"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,10 +12,9 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bench.training.errors import NetError
-from datamodules import available_memory
 from recipes._core.source import read
 from recipes._core.spec import bind, nearest, parse_call
 
@@ -26,8 +25,6 @@ F = TypeVar("F", bound="Callable[..., nn.Module]")
 PACKAGE = Path(__file__).parent
 SUPPLIED = ("shape", "classes")
 """Parameters of a network's function that its data give, and no spec."""
-COPIES = 4
-"""Of the weights while Adam trains: they themselves, their gradients and two moments."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ def build(spec: str, shape: tuple[int, ...], classes: int, mean: Tensor, std: Te
         mean, std: (C,) or (D,) constants of the training split, by which the first layer standardizes.
 
     Raises:
-        NetError: an unknown network, or one that does not fit the shape or the memory.
+        NetError: an unknown network, or one that does not fit the shape.
     """
     from torch import nn
 
@@ -123,7 +120,6 @@ def build(spec: str, shape: tuple[int, ...], classes: int, mean: Tensor, std: Te
 
     parsed = parse(spec)
     _check_shape(parsed.network, shape)
-    _check_memory(parsed, shape, classes)
     body = parsed.network.make(shape, classes, **parsed.arguments)
     return nn.Sequential(Standardize(mean, std, dims=len(shape) - 1), body)
 
@@ -139,15 +135,34 @@ def _check_shape(network: Network, shape: tuple[int, ...]) -> None:
         raise NetError(f"{name} needs images of at least {least}x{least}, this dataset has {shape[1]}x{shape[2]}")
 
 
-def _check_memory(spec: NetSpec, shape: tuple[int, ...], classes: int) -> None:
-    """Refuse a network that cannot be trained in memory, by its parameters: on the meta device they take none."""
+class Size(NamedTuple):
+    """What a network takes."""
+
+    parameters: int
+    kept: int
+    """Values that the backward pass of a batch needs at the least: what goes into layers with weights."""
+
+
+def size_of(spec: str, shape: tuple[int, ...], classes: int, rows: int) -> Size:
+    """How large a network is with batches of so many rows. Nothing is allocated: it is built on the meta device.
+
+    Raises:
+        NetError: as from `build`.
+    """
     import torch
 
-    with torch.device("meta"):
-        parameters = sum(p.numel() for p in spec.network.make(shape, classes, **spec.arguments).parameters())
-    needed, free = 4 * COPIES * parameters, available_memory()
-    if needed > free:
-        raise NetError(
-            f"{spec} has {parameters:,} parameters, which take {needed / 1e9:,.1f} GB to train: "
-            f"this machine has {free / 1e9:,.1f} GB left"
-        )
+    parsed = parse(spec)
+    _check_shape(parsed.network, shape)
+    kept = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal kept
+        kept += inputs[0].numel()
+
+    with torch.device("meta"), torch.no_grad():
+        net = parsed.network.make(shape, classes, **parsed.arguments).eval()
+        for module in net.modules():
+            if any(True for _ in module.parameters(recurse=False)):
+                module.register_forward_pre_hook(count)
+        net(torch.empty(rows, *shape))
+    return Size(sum(p.numel() for p in net.parameters()), kept)

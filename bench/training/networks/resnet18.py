@@ -17,7 +17,7 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
-def batch_norm(channels: int) -> Slot:
+def norm(channels: int) -> Slot:
     """Batch norm in a slot, so that another normalization can take its place."""
     return Slot("norm", channels, 2, fill=BatchNorm(channels, 2))
 
@@ -26,15 +26,15 @@ def block(inputs: int, outputs: int, stride: int, index: int) -> nn.Module:
     """A basic block, the `index`-th of eight from 0 on, with its slots."""
     branch = nn.Sequential(
         conv(inputs, outputs, stride=stride),
-        batch_norm(outputs),
+        norm(outputs),
         nn.ReLU(),
         Slot("hidden", outputs, 2),
         conv(outputs, outputs),
-        batch_norm(outputs),
+        norm(outputs),
         Slot("branch", outputs, 2, depth=(index + 1) / 8),
     )
     same = stride == 1 and inputs == outputs
-    shortcut = None if same else nn.Sequential(conv(inputs, outputs, 1, stride), batch_norm(outputs))
+    shortcut = None if same else nn.Sequential(conv(inputs, outputs, 1, stride), norm(outputs))
     return Residual(branch, shortcut, act=nn.Sequential(nn.ReLU(), Slot("hidden", outputs, 2)))
 
 
@@ -55,7 +55,7 @@ def resnet18(shape: tuple[int, ...], classes: int, width: Annotated[int, Whole(1
         channels = out
     net = nn.Sequential(
         conv(shape[0], width),
-        batch_norm(width),
+        norm(width),
         nn.ReLU(),
         Slot("hidden", width, 2),
         *blocks,

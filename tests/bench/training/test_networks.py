@@ -93,6 +93,22 @@ def test_resnet18_equals_torchvision() -> None:
     torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("spec", ["linear", "mlp(width=8)", "cnn(width=4)", "resnet9(width=4)", "resnet18(width=4)"])
+def test_sizes_are_those_of_the_built_network(spec: str) -> None:
+    """What autograd keeps, as its hooks on saved tensors count it, is at least what is estimated."""
+    net, saved = build(spec), []
+    x = torch.rand(6, *IMAGE)
+    held = {t.data_ptr() for t in [*net.parameters(), *net.buffers()]}
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        net(x).sum().backward()
+    unique = {t.untyped_storage().data_ptr(): t.numel() for t in saved if t.data_ptr() not in held}
+    state = torch.random.get_rng_state()
+    size = networks.size_of(spec, IMAGE, 10, rows=6)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert size.parameters == sum(p.numel() for p in net.parameters())
+    assert 0 < size.kept <= 1.2 * sum(unique.values())  # one tensor may go into two layers
+
+
 def test_slots_deepen() -> None:
     depths = [s.depth for s in slots(build("resnet18(width=4)"), "branch")]
     assert depths == sorted(depths)

@@ -11,11 +11,25 @@ from typing import Any
 import pytest
 
 from bench.training.errors import ConfigError
-from bench.training.settings import RunConfig, from_mapping, load_yaml, run_id
+from bench.training.settings import RunConfig, from_mapping, run_id, setting_types
 from bench.training.typed_json import canonical_json
+from bench.training.yaml_files import load_yaml
+from recipes import Whole
+from recipes._core.checks import kinds_of, ranges_of
 
 FOLDS = {"fold": 0, "folds": 5}
-HERE = {"data_dir", "results_dir", "wandb", "project", "group", "accelerator", "devices", "num_nodes", "checkpoint"}
+HERE = {
+    "data_dir",
+    "results_dir",
+    "wandb",
+    "project",
+    "group",
+    "logger",
+    "accelerator",
+    "devices",
+    "num_nodes",
+    "checkpoint",
+}
 
 
 def test_identity_holds_what_decides_the_numbers_only() -> None:
@@ -47,7 +61,9 @@ def test_run_id_changes_with_every_setting_that_counts() -> None:
     assert changes.keys() | HERE == {f.name for f in fields(RunConfig)}
     assert all(re.fullmatch("[0-9a-f]{16}", i) for i in ids)
     for k in HERE - {"accelerator"}:
-        other = {"wandb": "offline", "devices": 2, "num_nodes": 2, "checkpoint": True}.get(k, "elsewhere")
+        other = {"wandb": "offline", "logger": "csv", "devices": 2, "num_nodes": 2, "checkpoint": True}.get(
+            k, "elsewhere"
+        )
         assert run_id(replace(base, **{k: other}), "f") == run_id(base, "f")
 
 
@@ -66,17 +82,17 @@ def test_other_optimizer_has_its_own_learning_rate() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"batch_size": -3}, "batch_size must be at least 1"),
-        ({"train_size": 0}, "train_size must be at least 1"),
-        ({"seed": -1}, "seed must be at least 0"),
-        ({"seed": 2**31}, "seed must be below"),
-        ({"lr": 0.0}, "lr must be a positive"),
-        ({"lr": math.inf}, "lr must be a positive"),
-        ({"lr": math.nan}, "lr must be a positive"),
+        ({"epochs": 0}, "epochs must be from 1 to 1000000, or None, got 0"),
+        ({"batch_size": 0}, "batch_size must be from 1 to 1000000, or None, got 0"),
+        ({"batch_size": 10**7}, "batch_size must be from 1 to 1000000, or None, got 10000000"),
+        ({"train_size": 0}, "train_size must be from 1 to"),
+        ({"seed": -1}, "seed must be from 0 to 2147483647, got -1"),
+        ({"seed": 2**31}, "seed must be from 0 to"),
+        ({"lr": 0.0}, "lr must be in (0, 1e+100], or None, got 0.0"),
+        ({"lr": math.inf}, "lr must be in"),
+        ({"lr": math.nan}, "lr must be in"),
         ({"momentum": 1.0}, "momentum must be in"),
-        ({"val_fraction": 1.0}, "val_fraction must be between"),
+        ({"val_fraction": 1.0}, "val_fraction must be in (0, 1), or None, got 1.0"),
         ({"optimizer": "adm"}, "did you mean 'adam'"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"precision": "16"}, "choose from 32-true"),
@@ -85,6 +101,10 @@ def test_other_optimizer_has_its_own_learning_rate() -> None:
         ({"epochs": "ten"}, "epochs must be int or None, got 'ten'"),
         ({"epochs": True}, "epochs must be int or None, got True"),
         ({"recipe": 3}, "recipe must be str"),
+        ({"results_dir": "a\0b"}, r"results_dir must hold no zero byte, got 'a\x00b'"),
+        ({"fold": 5, "folds": 5}, "fold must lie between 0 and 4, got 5"),
+        ({"fold": 0}, "fold and folds are given together"),
+        ({"logger": "csv,tensorbord"}, "unknown logger 'tensorbord', did you mean 'tensorboard'"),
         ({"recepi": "none"}, "unknown key 'recepi', did you mean 'recipe'"),
     ],
 )
@@ -101,9 +121,19 @@ def test_refusals(values: dict[str, Any], words: str) -> None:
         ("a: {b: 1, b: 2}\n", "duplicate key 'b'"),
         ("[1, 2]\n", "expected `key: value` lines"),
         ("seed: [1\n", "settings.yaml"),
-        ("x: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
+        (
+            "x: !!python/object/apply:os.getcwd []\n",
+            "tags are not read, got 'tag:yaml.org,2002:python/object",
+        ),
+        ("seed: !!bool x\n", "tags are not read, got 'tag:yaml.org,2002:bool'"),
+        ("seed: !!timestamp x\n", "tags are not read"),
+        ("seed: !!int 3\n", "tags are not read"),
+        ("a: [!x {}]\n", "tags are not read, got '!x'"),
+        ("epochs: 1:30:00\n", "'1:30:00' at line 1 could be read as a number in base 8 or 60"),
+        ("a: 1\nlr: 1:30.5\n", "'1:30.5' at line 2 could be read"),
+        ("seed: 010\n", "'010' at line 1 could be read as a number in base 8 or 60: write the number that is meant"),
+        ("a: &x 1\nb: *x\n", "aliases (*name) are not read"),
         ("", "expected `key: value` lines"),
-        ("seed: 2024-13-45\n", "month must be in"),
     ],
 )
 def test_yaml_refusals(tmp_path: Path, text: str, words: str) -> None:
@@ -116,13 +146,32 @@ def test_yaml_refusals(tmp_path: Path, text: str, words: str) -> None:
 
 def test_yaml_numbers_as_everybody_writes_them(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
-    path.write_text("lr: 1e-3\nepochs: 7\n")
-    assert load_yaml(path) == {"lr": 0.001, "epochs": 7}
+    path.write_text("lr: 1e-3\nepochs: 7\na: 0\nb: 0.5\nc: -0.25\nd: 1_000\ne: 0e1\nf: '010'\ng: 2024-13-45\nh: 0x10\n")
+    assert load_yaml(path) == {
+        "lr": 0.001, "epochs": 7, "a": 0, "b": 0.5, "c": -0.25, "d": 1000, "e": 0.0, "f": "010",
+        "g": "2024-13-45", "h": 16,
+    }  # fmt: skip
 
 
 def test_yaml_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load_yaml(tmp_path / "settings.yaml")
+
+
+def test_yaml_that_has_no_end_is_not_read(tmp_path: Path) -> None:
+    for path in (Path("/dev/zero"), tmp_path):
+        with pytest.raises(ConfigError, match="it is no ordinary file"):
+            load_yaml(path)
+    (tmp_path / "long.yaml").write_text("a" * 2**21)
+    with pytest.raises(ConfigError, match="more than"):
+        load_yaml(tmp_path / "long.yaml")
+
+
+def test_every_whole_number_has_an_upper_bound() -> None:
+    for name, annotation in setting_types().items():
+        if int in kinds_of(annotation):
+            (allowed,) = ranges_of(annotation)
+            assert isinstance(allowed, Whole), name
 
 
 def test_canonical_json_is_sorted_and_refuses_nan() -> None:

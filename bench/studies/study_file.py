@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import typing
@@ -122,6 +123,8 @@ class Study:
     """Conditions that are left out, with the reason: the recipe does not fit the data or the network."""
     resolved: dict[tuple[Condition, str], RunConfig] = field(default_factory=dict, repr=False, compare=False)
     """Settings by condition and recipe, of which those of single runs are variants."""
+    configs: dict[tuple[Any, ...], RunConfig] = field(default_factory=dict, repr=False, compare=False)
+    """Settings made before: a study asks for the same ones again and again."""
 
     @property
     def name(self) -> str:
@@ -133,6 +136,9 @@ class Study:
 
     def config(self, condition: Condition, recipe: str, seed: int, **changes: Any) -> RunConfig:
         """The resolved settings of one run."""
+        run = (condition, recipe, seed, *changes.items())
+        if run in self.configs:
+            return self.configs[run]
         if (condition, recipe) not in self.resolved:
             config = RunConfig(
                 recipe=recipe,
@@ -144,7 +150,8 @@ class Study:
                 **self.shared,
             )
             self.resolved[condition, recipe] = config.resolve()
-        return self.resolved[condition, recipe].vary(seed=seed, **changes)
+        self.configs[run] = self.resolved[condition, recipe].vary(seed=seed, **changes)
+        return self.configs[run]
 
 
 def load_study(path: Path, *, imports: bool = True) -> Study:
@@ -167,16 +174,26 @@ def load_study(path: Path, *, imports: bool = True) -> Study:
 
 def free_strengths(recipe: str, *, imports: bool = True) -> list[Technique]:
     """The techniques of a spec, as a study writes it, whose strength is not given and so may be tuned."""
-    return [t for t, given in parse(recipe, imports=imports) if t.strength is not None and t.strength not in given]
+    return [t for t, given in _terms(recipe, imports) if t.strength is not None and t.strength not in given]
 
 
 def with_strengths(recipe: str, values: Mapping[str, Any], *, imports: bool = True) -> str:
     """The canonical spec in which each named technique has the given strength."""
     terms = []
-    for technique, given in parse(recipe, imports=imports):
+    for technique, given in _terms(recipe, imports):
         strength = {str(technique.strength): values[technique.name]} if technique.name in values else {}
         terms.append(technique.spec(**given | strength))
-    return canonical("+".join(terms), imports=imports)
+    return _canonical("+".join(terms), imports)
+
+
+@functools.cache
+def _terms(recipe: str, imports: bool) -> list[tuple[Technique, dict[str, Any]]]:
+    return parse(recipe, imports=imports)
+
+
+@functools.cache
+def _canonical(recipe: str, imports: bool) -> str:
+    return canonical(recipe, imports=imports)
 
 
 def _study(folder: Path, content: dict[str, Any], imports: bool) -> Study:

@@ -146,7 +146,8 @@ def hue(x: Tensor, turn: Tensor) -> Tensor:
     # The hue in sixths of the circle, and back: https://en.wikipedia.org/wiki/HSL_and_HSV (HSV to RGB alternative).
     at_blue = torch.where(high == green, 2 + (blue - red) / span, 4 + (red - green) / span)
     angle = torch.where(high == red, (green - blue) / span, at_blue)
-    k = (angle[:, None] + 6 * _per_image(turn) + x.new_tensor([5, 3, 1])[:, None, None]) % 6
+    offset = torch.arange(5, 0, -2, device=x.device, dtype=x.dtype)[:, None, None]
+    k = (angle[:, None] + 6 * _per_image(turn) + offset) % 6
     return high[:, None] - (high - low)[:, None] * torch.minimum(k, 4 - k).clamp_(0, 1)
 
 

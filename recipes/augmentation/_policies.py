@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from recipes._core.recipe import Task, UnfitError
+from recipes._core.transfer import to_device
 from recipes.augmentation import _images as images
 
 TRANSFORMATIONS = {
@@ -154,8 +155,8 @@ def apply_each_(x: Tensor, which: Tensor, parameters: Tensor, operations: Sequen
     """
     order = which.argsort()
     sizes = (which + 1).bincount(minlength=len(operations) + 1).tolist()
-    groups = torch.split(order.to(x.device), sizes)[1:]
-    strengths = torch.split(parameters[order].to(x.device, x.dtype), sizes)[1:]
+    groups = torch.split(to_device(order, x), sizes)[1:]
+    strengths = torch.split(to_device(parameters[order], x, x.dtype), sizes)[1:]
     for run, rows, m in zip(operations, groups, strengths, strict=True):
         if len(rows):
             x.index_copy_(0, rows, run(x.index_select(0, rows), m))

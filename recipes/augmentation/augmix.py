@@ -12,6 +12,7 @@ from recipes._core.distributed import own_rows, world
 from recipes._core.passes import frozen_statistics
 from recipes._core.recipe import Recipe, Step, Task
 from recipes._core.registry import register
+from recipes._core.transfer import to_device
 from recipes.augmentation._policies import IDENTITY, Space, apply_, draw, only, permitted
 
 LARGEST = 10
@@ -58,7 +59,7 @@ def draw_chains(n: int, among: Space, severity: float, alpha: float) -> Chains:
 
 def mix_chains(x: Tensor, chains: Chains) -> Tensor:
     """Each image mixed with its augmented versions: w_0 x + sum_i w_i chain_i(x); (N, C, H, W) -> (N, C, H, W)."""
-    weights = chains.weights.to(x.device, x.dtype)[..., None, None, None]
+    weights = to_device(chains.weights, x, x.dtype)[..., None, None, None]
     mixed = weights[:, 0] * x
     for i in range(WIDTH):
         version = x.clone()

@@ -9,6 +9,7 @@ from torch import Tensor
 from recipes._core.checks import In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
+from recipes._core.transfer import to_device
 from recipes.augmentation._images import box_mask
 
 ATTEMPTS = 10
@@ -16,7 +17,7 @@ ATTEMPTS = 10
 
 
 class Boxes(NamedTuple):
-    """(N,) integers each, in pixels."""
+    """(N,) integers each, in pixels, on the CPU: the size of the noise is then known without waiting for a device."""
 
     top: Tensor
     left: Tensor
@@ -30,8 +31,8 @@ def draw_boxes(x: Tensor, scale: tuple[float, float], ratio: float) -> Boxes:
     Each lies within its image, anywhere; where none of the attempts fits, it is empty.
     """
     n, _, height, width = x.shape
-    u, v = torch.rand(2, n, ATTEMPTS, device=x.device)
-    down, right = torch.rand(2, n, device=x.device)
+    u, v = torch.rand(2, n, ATTEMPTS)
+    down, right = torch.rand(2, n)
     area = height * width * (scale[0] + (scale[1] - scale[0]) * u)
     aspect = ((2 * v - 1) * math.log(ratio)).exp()
     h, w = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
@@ -42,9 +43,13 @@ def draw_boxes(x: Tensor, scale: tuple[float, float], ratio: float) -> Boxes:
     return Boxes(*(v.long() for v in (top, left, h, w)))
 
 
-def erase(x: Tensor, mask: Tensor) -> Tensor:
-    """Replace what an (N, 1, H, W) mask marks by uniform noise; (N, C, H, W) -> (N, C, H, W)."""
-    noise = torch.rand(int(mask.count_nonzero()) * x.shape[1], device=x.device, dtype=x.dtype)
+def erase(x: Tensor, boxes: Boxes) -> Tensor:
+    """Replace the boxes, clipped at the border, by uniform noise; (N, C, H, W) -> (N, C, H, W)."""
+    channels, height, width = x.shape[1:]
+    rows = (boxes.top + boxes.height).clamp_max(height) - boxes.top
+    columns = (boxes.left + boxes.width).clamp_max(width) - boxes.left
+    noise = torch.rand(int((rows * columns).sum()) * channels, device=x.device, dtype=x.dtype)
+    mask = box_mask(x, *to_device(torch.stack(boxes), x))
     return x.clone().masked_scatter_(mask.expand_as(x), noise)
 
 
@@ -82,7 +87,7 @@ def random_erasing(
 
     def batch(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         boxes = draw_boxes(x, (low, high), ratio)
-        erased = torch.rand(len(x), device=x.device) < p
-        return erase(x, box_mask(x, *boxes._replace(height=boxes.height * erased))), y
+        erased = torch.rand(len(x)) < p
+        return erase(x, boxes._replace(height=boxes.height * erased)), y
 
     return Recipe(batch=batch if p else None)

@@ -12,6 +12,7 @@ from recipes._core.recipe import Recipe
 from recipes._core.registry import register
 from recipes._core.schedule import Progress, Scheduled
 from recipes._core.slots import insert
+from recipes._core.transfer import to_device
 
 TINY = 1e-9
 """Less than one step's share of any training, and more than a division's rounding."""
@@ -49,7 +50,7 @@ class GyroDropout(Scheduled):
             return x
         tau = at_once(self.sigma, self.tau, self.steps)
         rows = own_rows(scheduled(world() * len(x), self.progress, self.sigma, tau))
-        return x * self.masks[rows.to(x.device)].to(x.dtype)
+        return x * self.masks[to_device(rows, x)].to(x.dtype)
 
 
 @register(

@@ -8,6 +8,7 @@ from torch import Tensor
 from recipes._core.checks import Above, In
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
+from recipes._core.transfer import to_device
 from recipes.augmentation._images import box_mask
 from recipes.mixing._mixing import draw_lambda, draw_shift
 from recipes.mixing.mixup import mix
@@ -20,7 +21,7 @@ def draw_masks(x: Tensor, lam: Tensor) -> Tensor:
     h, w = (side * height).long(), (side * width).long()
     top = torch.randint(height, lam.shape) - h // 2
     left = torch.randint(width, lam.shape) - w // 2
-    return box_mask(x, *(v.to(x.device) for v in (top, left, 2 * (h // 2), 2 * (w // 2))))
+    return box_mask(x, *to_device(torch.stack([top, left, 2 * (h // 2), 2 * (w // 2)]), x))
 
 
 @register(

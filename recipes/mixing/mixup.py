@@ -8,6 +8,7 @@ from torch import Tensor
 from recipes._core.checks import AtLeast
 from recipes._core.recipe import Recipe
 from recipes._core.registry import register
+from recipes._core.transfer import to_device
 from recipes.mixing._mixing import draw_lambda, draw_shift
 
 
@@ -19,7 +20,7 @@ def mix(x: Tensor, shift: int, lam: Tensor) -> Tensor:
         shift: the same for everything that belongs together.
         lam: (1,) for the batch or (N,) for its rows; 1 gives `x` itself.
     """
-    lam = lam.to(x.device, x.dtype).view(-1, *[1] * (x.ndim - 1))
+    lam = to_device(lam, x, x.dtype).view(-1, *[1] * (x.ndim - 1))
     return torch.lerp(x.roll(shift, 0), x, lam)
 
 

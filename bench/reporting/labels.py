@@ -133,15 +133,18 @@ def family(spec: str) -> str:
     return parts[0].technique.family if parts[0].technique else OTHER
 
 
-def families() -> list[str]:
+@cache
+def families() -> tuple[str, ...]:
     """Every family, the baseline's first, in the order that gives each its color and shape."""
     known = sorted({t.family for t in techniques().values()} - {techniques()[BASELINE].family})
-    return [techniques()[BASELINE].family, *known, COMBINED, OTHER]
+    return (techniques()[BASELINE].family, *known, COMBINED, OTHER)
 
 
 def visible(text: str, limit: int = 80) -> str:
     """Text in which nothing hides: controls, direction marks and the like are named, and the rest is cut."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    if cut.isprintable():  # none of HIDDEN is
+        return cut
     return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in HIDDEN else c for c in cut)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -84,6 +84,8 @@ class Row:
     comparison: Comparison | None = None
     mark: str = ""
     """`best`, or `tied` where the best cannot be told from it."""
+    known: dict[tuple[str, str, float], Interval] = field(default_factory=dict, repr=False)
+    """What `measured` has computed before."""
 
     @property
     def n(self) -> int:
@@ -152,7 +154,10 @@ class Row:
 
     def measured(self, split: str, metric: str, scale: float = 1) -> Interval:
         """A metric of a split over the seeds, times `scale`; NaN where no record has it."""
-        return interval_of(scale * measured(run, split, metric) for run in self.runs)
+        key = split, metric, scale
+        if key not in self.known:
+            self.known[key] = interval_of(scale * measured(run, split, metric) for run in self.runs)
+        return self.known[key]
 
     def label(self, limit: int = 34) -> str:
         """The recipe in `limit` characters, and its learning rate if that is not the baseline's."""

@@ -17,7 +17,6 @@ from bench.training.record import Histogram, Record, paths, read
 from bench.training.typed_json import canonical_json
 
 SPLITS = ("train", "val", "test")
-METRICS = ("loss", "accuracy", "ece", "brier")
 LARGEST = 1e100
 """A number beyond that counts as infinite: its square, and so a spread, would be."""
 NOT_BUDGET = ("recipe", "seed", "lr", "dataset", "model", "train_size")

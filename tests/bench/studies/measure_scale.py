@@ -104,7 +104,7 @@ def digest(study: Study) -> tuple[float, Finished]:
 
 def main() -> None:
     print("cells    plan, s   digest an outcome, ms   scan, s   a record, ms   peak memory, MiB")
-    for name, (sizes, seeds) in SIZES.items():
+    for sizes, seeds in SIZES.values():
         with tempfile.TemporaryDirectory() as folder:
             text = f"recipes: all\nmodels: [linear, mlp]\ntrain_sizes: {[100, 200, 400, 800, None][:sizes]}\n"
             text = text.replace("None", "null") + f"seeds: {list(range(seeds))}\naccelerator: cpu\n"

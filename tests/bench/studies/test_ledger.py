@@ -15,7 +15,7 @@ from bench.studies import ledger
 from bench.studies.ledger import Ledger, count
 from bench.studies.study_file import load_study
 from bench.study import main
-from bench.training.prepare import data_fingerprint
+from bench.training.lookup import data_fingerprint
 from bench.training.record import load, write
 from bench.training.recording import record_failure
 from bench.training.settings import run_id

@@ -13,7 +13,7 @@ from torch import nn
 
 from bench import train
 from bench.training import record
-from bench.training.metrics import soft_cross_entropy
+from bench.training.classifier import soft_cross_entropy
 from bench.training.teachers import TEACHER_SEED
 from recipes import build
 

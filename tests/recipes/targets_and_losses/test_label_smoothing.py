@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench.training.metrics import soft_cross_entropy
+from bench.training.classifier import soft_cross_entropy
 from recipes import build
 from recipes.targets_and_losses.label_smoothing import smooth
 

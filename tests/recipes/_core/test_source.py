@@ -65,7 +65,7 @@ def test_everything_is_read_and_nothing_imported(tmp_path: Path) -> None:
         ("Above(0)", "Beyond(0)", "c: Beyond(0) is no range: choose from In, AtLeast, Above, Whole, OneOf"),
         ("k: int", "k: list[int]", "k: list[int] is no type of bool, float, int, str or None"),
         ("@register(", "@other(", "clip is not described by @register(...)"),
-        ("def clip(", "def clop(", "defines a function with its name, clip"),
+        ("def clip(", "def clop(", "must define a function of its own name, clip"),
         ("def clip(", "def clip", "unmatched ')'"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import apply
 from lightning.pytorch import Callback, LightningModule, Trainer
+from watching import watched
 
 from bench import RunConfig, train
 from recipes import RecipeError, UnfitError, build
@@ -55,7 +56,7 @@ def test_a_run_follows_the_schedule_also_when_resumed(tmp_path: Path, monkeypatc
     config = {"model": "mlp(width=8)", "train_size": 200, "batch_size": 20, "epochs": 4, "checkpoint": True}
     config |= {"wandb": "disabled", "results_dir": str(tmp_path), "accelerator": "cpu"}
     run = RunConfig(recipe="early_dropout(p=0.5, share=0.75)", **config)
-    assert train(run, callbacks=lambda prepared: [Kill()]).status == "failed"
+    assert watched(run, Kill(), force=False)[0].status == "failed"
     assert train(run).epochs_run == 4
     first, second = rates[::2], rates[1::2]  # of the two layers
     assert first == second

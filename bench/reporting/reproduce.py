@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from bench.reporting import labels
 from bench.reporting.model import Report
@@ -15,6 +16,8 @@ LONGEST_COMMAND = 1_000
 """Characters; a longer one is nothing to paste."""
 NO_FLAGS = ("seed", "recipe_source")
 """What a record's settings hold that no flag gives, or that is given for all seeds at once."""
+MOST_SEEDS = 1_000
+"""Of one command."""
 VERSIONS = ("suite", "git", "python", "torch", "lightning", "numpy", "system", "device")
 
 
@@ -30,16 +33,21 @@ def commands(report: Report) -> list[str]:
 
 
 def _run_commands(row: Row, folder: str) -> list[str]:
-    """One for all seeds from 0 on, else one for each seed."""
+    """One for each part of the seeds without a gap."""
     if not row.runs:
         return []
     first = row.runs[0]
     settings = {k: v for k, v in sorted(first.config.items()) if k not in NO_FLAGS} | _data_dir(first)
-    seeds = [run.seed for run in row.runs]
-    together = seeds == list(range(len(seeds)))
-    ends: list[tuple[str, int]] = [("seeds", len(seeds))] if together else [("seed", seed) for seed in seeds]
-    given = [flags([*settings.items(), end, ("results_dir", folder)]) for end in ends]
-    return [_shown(command("run", *arguments)) for arguments in given]
+    given = [settings | seeds | {"results_dir": folder} for seeds in _parts([run.seed for run in row.runs])]
+    return [_shown(command("run", *flags(each))) for each in given]
+
+
+def _parts(seeds: Sequence[int]) -> list[dict[str, int]]:
+    """The flags for sorted seeds: `--seed 5 --seeds 3` for 5, 6 and 7."""
+    starts = [i for i, seed in enumerate(seeds) if i == 0 or seed != seeds[i - 1] + 1 or i % MOST_SEEDS == 0]
+    lengths = [end - start for start, end in pairwise([*starts, len(seeds)])]
+    found = [{"seed": seeds[start], "seeds": length} for start, length in zip(starts, lengths, strict=True)]
+    return [{k: v for k, v in part.items() if (k, v) not in (("seed", 0), ("seeds", 1))} for part in found]
 
 
 def _data_dir(run: Run) -> dict[str, str]:

@@ -8,12 +8,6 @@ from pathlib import Path
 from bench.reporting.csv_files import summary_table
 from bench.reporting.rows import Group
 from bench.training import wandb_tracker
-from bench.training.errors import ConfigError
-
-
-def check_mode(mode: str) -> None:
-    if mode not in wandb_tracker.MODES:
-        raise ConfigError(f"unknown wandb mode {mode!r}; choose from {', '.join(wandb_tracker.MODES)}")
 
 
 def log_table(name: str, groups: Sequence[Group], mode: str, project: str, folder: Path) -> None:
@@ -25,11 +19,7 @@ def log_table(name: str, groups: Sequence[Group], mode: str, project: str, folde
         mode: auto, online, offline or disabled.
         project: W&B's.
         folder: under whose `wandb` an offline run is kept.
-
-    Raises:
-        ConfigError: an unknown mode.
     """
-    check_mode(mode)
     title = {"group": name, "job_type": "comparison", "name": f"{name}: comparison"}
     run = wandb_tracker.start(mode, project=project, tags=[], config={"study": name}, directory=folder, **title)
     run.table("comparison", *summary_table(groups))

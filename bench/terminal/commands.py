@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ def command(name: str, *arguments: object) -> str:
     return shlex.join([*start, *map(str, arguments)])
 
 
-def flags(settings: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> list[str]:
+def flags(settings: Mapping[str, Any]) -> list[str]:
     """The arguments that give these settings: `--name value`, `--name` alone for True, nothing for None and False."""
-    items = settings.items() if isinstance(settings, Mapping) else settings
-    return [part for name, value in items if value is not None and value is not False for part in _flag(name, value)]
+    given = [(name, value) for name, value in settings.items() if value is not None and value is not False]
+    return [part for name, value in given for part in _flag(name, value)]
 
 
 def _flag(name: str, value: Any) -> list[str]:

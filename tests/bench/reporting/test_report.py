@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import synthetic
@@ -87,3 +88,37 @@ def test_figures_of_an_earlier_report_go(golden: Path, report: Report) -> None:
     (golden / "figures" / "old.svg").write_text("")
     report(golden)
     assert "old.svg" not in contents(golden)
+
+
+def test_a_report_needs_neither_torch_nor_lightning(tmp_path: Path) -> None:
+    """Of a tuned study with everything in it, networks and a recipe of somebody's own among them; with its index."""
+    tuning, trials = synthetic.tuning()
+    plan = "recipes: [none, dropout, 'somebody.module:own']\nmodels: [mlp, resnet9(width=8)]\nseeds: [0]\ntune: {}\n"
+    made = synthetic.study(range(3), (None, 200)) + trials + [synthetic.make("somebody.module:own(p=1)", 0)]
+    synthetic.write(tmp_path / "study", made, tuning=tuning, decomposition=synthetic.decomposition(), study=plan)
+    code = "import sys; from bench.report import main; status = main(sys.argv[1:]); "
+    code += "print(sorted({'torch', 'lightning', 'torchvision', 'torchmetrics', 'wandb'} & set(sys.modules)))"
+    command = [sys.executable, "-c", code, str(tmp_path / "study"), "--index"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert (tmp_path / "study" / "report.html").exists()
+    assert (tmp_path / "README.md").exists()
+
+
+def test_records_that_cannot_be_listed_are_an_error(
+    tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root lists every folder, so that permissions show nothing where tests run as root."""
+    folder, scandir = synthetic.write(tmp_path, [synthetic.make("none", 0)]), os.scandir
+
+    def refuse(path: Any = ".") -> Any:
+        if Path(path).name == "records":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    status, out, err = report(folder)
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "records" in err

@@ -101,18 +101,22 @@ def test_what_cannot_be_pasted_is_no_command(tmp_path: Path, report: Report, tex
     assert sorted(line[:8] for line in commands_of(tmp_path)) == ["# a comm", "python b", "python b"]
 
 
-def test_commands_of_a_folder_without_a_study_make_its_records(tmp_path: Path, report: Report) -> None:
-    made = [synthetic.make("none", seed) for seed in (0, 1)] + [synthetic.make(DROPOUT, seed) for seed in (0, 5)]
+def test_commands_of_a_folder_without_a_study_name_all_of_its_runs(tmp_path: Path, report: Report) -> None:
+    seeds = {"none": [0, 1], DROPOUT: [0, 5, 6, 7], "l2(lam=0.1)": [3]}
+    made = [synthetic.make(recipe, seed) for recipe in seeds for seed in seeds[recipe]]
     report(synthetic.write(tmp_path / "odd name", made))
     lines = commands_of(tmp_path / "odd name")
     assert lines.pop() == "python bench/report.py 'results/odd name'"
     runs = [make_run_parser().parse_args(shlex.split(line)[2:]) for line in lines]
-    assert {(run.recipe, run.seed, run.seeds) for run in runs} == {
-        ("none", None, 2),
-        (DROPOUT, 0, None),
-        (DROPOUT, 5, None),
-    }
+    named = {(run.recipe, run.seed or 0, run.seeds) for run in runs}
+    assert named == {("none", 0, 2), (DROPOUT, 0, 1), (DROPOUT, 5, 3), ("l2(lam=0.1)", 3, 1)}
     assert {run.results_dir for run in runs} == {"results/odd name"}
+
+
+def test_no_command_asks_for_more_seeds_than_it_may(tmp_path: Path, report: Report) -> None:
+    report(synthetic.write(tmp_path, [synthetic.make("none", seed, epochs=1) for seed in range(2_100)]))
+    runs = [make_run_parser().parse_args(shlex.split(line)[2:]) for line in commands_of(tmp_path)[:-1]]
+    assert [(run.seed or 0, run.seeds) for run in runs] == [(0, 1_000), (1_000, 1_000), (2_000, 100)]
 
 
 def test_time_of_all_trainings_is_told(tmp_path: Path, report: Report) -> None:

@@ -145,7 +145,8 @@ def report_end(study: Study, cells: Cells, console: Console, options: Any) -> in
     if bad:
         print(f"{bad} cells did not end well; --retry_failed trains the failed ones again", file=sys.stderr)
     if cells.missing:
-        print(f"{cells.missing} cells could not be trained: what they depend on failed or changed", file=sys.stderr)
+        why = "what they depend on failed, changed or was removed"
+        print(f"{cells.missing} cells could not be trained: {why}", file=sys.stderr)
     console.print(f"next: {command('report', study.folder)}", soft_wrap=True)
     return 1 if bad or cells.missing else 0
 

@@ -60,7 +60,7 @@ def _tuned(study: Study, condition: Condition, ledger: Ledger) -> TunedCondition
 def decomposition_outcomes(study: Study, condition: Condition, ledger: Ledger) -> Iterator[DecompositionOutcome]:
     """One a strength, once all its networks are trained; the kept one where their predictions are gone.
 
-    Damaged predictions are set aside, so that the resamples that made them are missing and will be trained again.
+    Damaged predictions are set aside and what was kept of them is forgotten, so that their resamples are trained again.
     """
     for recipe, strength in bias_variance.strengths(study, condition):
         records = [ledger.find(c) for c in bias_variance.resample_configs(study, condition, recipe)]
@@ -70,7 +70,9 @@ def decomposition_outcomes(study: Study, condition: Condition, ledger: Ledger) -
         paths = [predictions.predictions_path(study.folder, r.run_id) for r in trained]
         if not all(path.exists() for path in paths):
             yield ledger.decomposed[*condition.place, recipe]
-        elif parts := bias_variance.measure(paths):
+        elif (parts := bias_variance.measure(paths)) is None:
+            ledger.decomposed.pop((*condition.place, recipe), None)
+        else:
             free = free_strengths(condition.recipe)
             yield DecompositionOutcome(
                 dataset=condition.dataset,

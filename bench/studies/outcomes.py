@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,17 +128,17 @@ class UnfitOutcome:
 
 def read_tuning(folder: Path) -> TuningOutcome | None:
     """A study's tuning.json; None if there is no such file, as for the others. Raises ConfigError."""
-    return _read(folder / "tuning.json", _tuning)
+    return _read(folder / "tuning.json", lambda content: _whole(content, TuningOutcome))
 
 
 def read_decomposition(folder: Path) -> list[DecompositionOutcome] | None:
     """The entries of a study's decomposition.json. Raises ConfigError."""
-    return _read(folder / "decomposition.json", _decomposition)
+    return _read(folder / "decomposition.json", _rows)
 
 
 def read_unfit(folder: Path) -> UnfitOutcome | None:
     """A study's unfit.json. Raises ConfigError."""
-    return _read(folder / "unfit.json", _unfit)
+    return _read(folder / "unfit.json", lambda content: _whole(content, UnfitOutcome))
 
 
 def kept_decomposition(folder: Path) -> list[DecompositionOutcome]:
@@ -183,32 +183,21 @@ def _read(path: Path, parse: Callable[[Any], T]) -> T | None:
         raise ConfigError(f"{path}: {error}; run the study again") from None
 
 
-def _tuning(content: Any) -> TuningOutcome:
-    """Its conditions one by one, so that an error says which."""
-    if isinstance(content, dict) and isinstance(content.get("conditions"), list):
-        rows = [_part(row, TunedCondition, f"conditions[{i}]") for i, row in enumerate(content["conditions"])]
-        check_digest(content)
-        return replace(_part({**content, "conditions": []}, TuningOutcome), conditions=rows)
-    return _part(content, TuningOutcome)
-
-
-def _unfit(content: Any) -> UnfitOutcome:
-    found = _part(content, UnfitOutcome)
+def _whole(content: Any, kind: type[T]) -> T:
+    found = _typed(content, kind)
     check_digest(content)
     return found
 
 
-def _decomposition(content: Any) -> list[DecompositionOutcome]:
-    rows = _part(content, list[Any])
-    found = [_part(row, DecompositionOutcome, f"[{i}]") for i, row in enumerate(rows)]
-    for row in rows:
+def _rows(content: Any) -> list[DecompositionOutcome]:
+    found = _typed(content, list[DecompositionOutcome])
+    for row in content:
         check_digest(row)
     return found
 
 
-def _part(content: Any, kind: type[T], name: str = "") -> T:
+def _typed(content: Any, kind: type[T]) -> T:
     try:
         return convert(content, kind)
     except ValueError as error:
-        place = f"{name}.{place_of(error)}".strip(".") or "the file"
-        raise ValueError(f"{place} is not what bench/study.py writes") from None
+        raise ValueError(f"{place_of(error) or 'the file'} is not what bench/study.py writes") from None

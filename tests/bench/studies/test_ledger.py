@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,13 @@ from bench.studies import ledger
 from bench.studies.ledger import Ledger, count
 from bench.studies.study_file import load_study
 from bench.study import main
+from bench.training.files import claimed
 from bench.training.lookup import data_fingerprint
 from bench.training.record import load, write
 from bench.training.recording import record_failure
 from bench.training.settings import run_id
 
+TIMES = ("seconds", "cpu_seconds", "images_per_second", "created", "environment")
 SMALL = "recipes: [none]\nseeds: [0]\nepochs: 1\nwandb: disabled\naccelerator: cpu\n"
 
 
@@ -44,6 +48,104 @@ def test_records_of_other_data_are_not_finished_cells(study: Any, tmp_path: Path
     assert "1 of 1 cells finished" in out
     assert "1 records that the study does not name" in out
     assert old in paths(tmp_path)
+
+
+def test_records_that_go_while_a_study_runs_are_trained_again(study: Any, engine: Any, tmp_path: Path) -> None:
+    """Once: after the second cell, all that was finished until then is gone."""
+    text = SMALL.replace("[0]", "[0, 1, 2]")
+    cells = itertools.count(1)
+    engine.after = lambda: shutil.rmtree(tmp_path / "records") if next(cells) == 2 else None
+    status, out, _ = study(text)
+    assert status == 0
+    assert "3 of 3 cells finished" in out
+    assert len(paths(tmp_path)) == 3
+
+
+def test_records_that_go_again_and_again_are_not_counted(study: Any, engine: Any, tmp_path: Path) -> None:
+    engine.after = lambda: shutil.rmtree(tmp_path / "records", ignore_errors=True)
+    status, out, err = study(SMALL.replace("[0]", "[0, 1]"))
+    assert status == 1
+    assert "2 of 2 cells finished" not in out
+    assert "1 cells could not be trained: what they depend on failed, changed or was removed" in err
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe", "loop", "nothing to list"])
+def test_a_records_folder_that_cannot_be_listed_is_told(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    records = tmp_path / "records"
+    if kind == "file":
+        records.touch()
+    elif kind == "pipe":
+        os.mkfifo(records)
+    elif kind == "loop":
+        records.symlink_to(records)
+    else:
+        records.mkdir()  # root may list what nobody may
+        monkeypatch.setattr("os.scandir", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    for flags in ([], ["--dry_run"]):
+        status, _, err = study(SMALL, *flags)
+        assert status == 2
+        assert err.count("\n") == 1
+        assert "records" in err
+
+
+def test_a_changed_record_is_trained_again(study: Any, tmp_path: Path) -> None:
+    """One bit: 0.9275 for 0.9375. The study says so, and in the end has what it had."""
+    study(SMALL)
+    (path,) = paths(tmp_path)
+    before = content(path)
+    blob = path.read_bytes()
+    at = blob.index(b'"accuracy":0.') + len(b'"accuracy":0.')
+    path.write_bytes(blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :])
+    status, out, err = study(SMALL)
+    assert status == 0
+    assert "1 cells, 0 finished" in out
+    assert "its content is not what its digest says; kept as" in err
+    after = content(path)
+    assert {k: v for k, v in after.items() if k not in TIMES} == {k: v for k, v in before.items() if k not in TIMES}
+
+
+def test_a_dry_run_names_what_is_damaged_and_writes_nothing(study: Any, tmp_path: Path) -> None:
+    study(SMALL)
+    (path,) = paths(tmp_path)
+    path.write_text(path.read_text()[:-100])
+    left = tmp_path / "records" / ".0123456789abcdef.json.0123abcd.tmp"
+    left.touch()
+    os.utime(left, (0, 0))
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    status, out, err = study(SMALL, "--dry_run")
+    assert status == 0
+    assert "1 cells, 0 finished, 1 to train" in out
+    assert f"{path.name} is not a whole record" in err
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_damaged_predictions_are_made_again(study: Any, tmp_path: Path) -> None:
+    text = SMALL + "decompose: {resamples: 2}\n"
+    study(text)
+    kept = (tmp_path / "decomposition.json").read_text()
+    path = sorted((tmp_path / "predictions").iterdir())[0]
+    blob = path.read_bytes()
+    path.write_bytes(blob[: len(blob) // 2] + bytes([blob[len(blob) // 2] ^ 4]) + blob[len(blob) // 2 + 1 :])
+    status, out, err = study(text)
+    assert status == 0
+    assert "2 of 3 cells finished" in out
+    assert "3 of 3 cells finished" in out
+    assert f"{path.name}.damaged" in err
+    assert (tmp_path / "decomposition.json").read_text() == kept
+
+
+def test_a_damaged_decomposition_is_computed_again(study: Any, tmp_path: Path) -> None:
+    text = SMALL + "decompose: {resamples: 2}\n"
+    study(text)
+    path = tmp_path / "decomposition.json"
+    kept = path.read_text()
+    path.write_text(kept.replace('"bias": 0.', '"bias": 0.1', 1))
+    status, _, err = study(text)
+    assert status == 0
+    assert "its content is not what its digest says" in err
+    assert path.read_text() == kept
 
 
 def test_a_record_of_other_data_hides_no_record_of_todays(study: Any, tmp_path: Path) -> None:
@@ -152,14 +254,62 @@ def test_a_teacher_belongs_to_the_study(study: Any, tmp_path: Path) -> None:
     assert "does not name" not in out
 
 
-def test_what_a_killed_process_left_behind_is_cleared_after_a_day(tmp_path: Path) -> None:
-    (tmp_path / "records").mkdir()
-    old, new = (tmp_path / "records" / f".{i}.json.abc" for i in range(2))
-    old.touch()
-    new.touch()
-    os.utime(old, (0, 0))
+LEFT = (
+    "records/.0123456789abcdef.json.0123abcd.tmp",
+    "predictions/.0123456789abcdef.npz.0123abcd.tmp",
+    "teachers/.0123456789abcdef.pt.0123abcd.tmp",
+    "checkpoints/0123456789abcdef/.last.ckpt.0123abcd.tmp",
+    "figures/.forest-digits.svg.0123abcd.tmp",
+    ".tuning.json.0123abcd.tmp",
+    "records/.0123456789abcdef.lock",
+    # As earlier versions named them.
+    "records/.0123456789abcdef.json.abc_1xyz",
+    "predictions/.0123456789abcdef.npz.abc_1xyz",
+    "checkpoints/0123456789abcdef/.final.ckpt.abc_1xyz",
+    ".decomposition.json.abc_1xyz",
+)
+KEPT = (".notes", ".gitignore", "records/notes.tmp", ".settings.original", "data/.cache.tmp", "slurm/.x.lock")
+
+
+def test_what_killed_processes_left_behind_is_cleared_after_a_day(tmp_path: Path) -> None:
+    """Anywhere in the study's folder, and nothing that is somebody's."""
+    for name in (*LEFT, *KEPT):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     Ledger(tmp_path).scan()
-    assert (old.exists(), new.exists()) == (False, True)
+    assert all((tmp_path / name).exists() for name in (*LEFT, *KEPT))
+    for name in (*LEFT, *KEPT):
+        os.utime(tmp_path / name, (0, 0))
+    Ledger(tmp_path).scan(repair=False)
+    assert all((tmp_path / name).exists() for name in (*LEFT, *KEPT))
+    Ledger(tmp_path).scan()
+    assert [name for name in LEFT if (tmp_path / name).exists()] == []
+    assert [name for name in KEPT if not (tmp_path / name).exists()] == []
+
+
+def test_a_lock_that_is_held_for_more_than_a_day_is_kept(tmp_path: Path) -> None:
+    lock = tmp_path / "records" / ".0123456789abcdef.lock"
+    with claimed(lock) as held:
+        assert held
+        os.utime(lock, (0, 0))
+        Ledger(tmp_path).scan()
+        assert lock.exists()
+    assert not lock.exists()
+
+
+def test_a_lock_that_is_a_link_empties_nothing(tmp_path: Path) -> None:
+    """Neither what it points to nor the link's own folder."""
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious")
+    lock = tmp_path / ".lock"
+    lock.symlink_to(precious)
+    with claimed(lock) as held:
+        assert held
+    assert precious.read_text() == "precious"
+    lock.write_text("somebody's")  # no link: locked as it is
+    with claimed(lock):
+        assert lock.read_text() == "somebody's"
 
 
 @pytest.mark.parametrize(

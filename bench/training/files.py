@@ -30,7 +30,7 @@ TEMPORARY = re.compile(
 )
 """Names of temporary files."""
 LOCK = re.compile(r"\.[0-9a-f]{16}\.lock")
-NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.ENOSPC, errno.EDQUOT)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -123,7 +123,7 @@ def claimed(path: Path, wait: bool = True) -> Iterator[bool]:
         wait: for another process that has it.
 
     Yields:
-        Whether it is held: false where another process has it, or the file system knows no locks.
+        Whether it is held: false where another process has it, or the file system knows no locks or is full.
     """
     import filelock  # only what trains needs it
 
@@ -144,7 +144,8 @@ def claimed(path: Path, wait: bool = True) -> Iterator[bool]:
     try:
         yield True
     finally:
-        path.unlink(missing_ok=True)  # while it is held: who waits for it notices, and makes a new one
+        with contextlib.suppress(OSError):  # the folder may be gone
+            path.unlink()  # while it is held: who waits for it notices, and makes a new one
         lock.release()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,8 +30,13 @@ def _tensorboard(config: RunConfig, folder: Path) -> Logger:
 
 
 def _mlflow(config: RunConfig, folder: Path) -> Logger:
-    uri = (folder / "mlflow").absolute().as_uri()
-    return MLFlowLogger(experiment_name=config.project, run_name=folder.name, tracking_uri=uri)
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # its databases need more than `mlflow-skinny`
+    return MLFlowLogger(experiment_name=config.project, run_name=folder.name, tracking_uri=store_of(folder))
+
+
+def store_of(folder: Path) -> str:
+    """Where MLflow keeps a run's metrics: the server that MLFLOW_TRACKING_URI names, else files of the run's own."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or (folder / "mlflow").absolute().as_uri()
 
 
 MAKERS: dict[str, Callable[[RunConfig, Path], Logger]] = dict(zip(LOGGERS, (_csv, _tensorboard, _mlflow), strict=True))

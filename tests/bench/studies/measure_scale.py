@@ -18,7 +18,7 @@ from bench.studies.fitting import leave_out_unfit
 from bench.studies.ledger import Ledger, count
 from bench.studies.scheduler import Scheduler
 from bench.studies.study_file import Study, load_study
-from bench.training.prepare import data_fingerprint
+from bench.training.lookup import data_fingerprint
 from bench.training.record import Record, write
 from bench.training.settings import SUITE_VERSION, RunConfig, run_id
 

@@ -40,6 +40,7 @@ JUNK = {
 }  # what systems leave behind, as do names with a dot first
 GRAY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N", "I"}
 BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF
+START_OF_JPEG2000, END_OF_JPEG2000 = b"\xff\x4f\xff\x51", b"\xff\xd9"  # no pixels are coded as the latter
 STILL = {"MPO", "PSD"}  # what these hold beside the image are previews, depths and layers of it
 FORMAT = 2  # of the cache file: raised when decoding changes
 CHUNK = 64  # files that a thread takes at a time
@@ -286,6 +287,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(BytesIO(content)) as image:
             if image.format == "PNG":
                 Image.open(BytesIO(content)).verify()
+            if image.format == "JPEG2000" and END_OF_JPEG2000 not in content[content.find(START_OF_JPEG2000) :]:
+                raise ValueError("image file is truncated")  # of which Pillow would show the rest in black
             yield image
     except DataError:
         raise

@@ -106,9 +106,7 @@ def test_hostile_names_do_nothing(browser: Browser, tmp_path: Path, recipe: str,
 LONG = "batch_norm+augment(magnitude=0.5)+adaptive_gradient_clipping(lam=0.003)"
 
 
-WIDEST = pytest.param(
-    "DejaVu Sans", marks=pytest.mark.xfail(reason="some words are a few pixels wider than their place")
-)
+WIDEST = pytest.param("DejaVu Sans", marks=pytest.mark.xfail(reason="some words are some pixels too wide"))
 
 
 @pytest.fixture(scope="module", params=[WIDEST, "Liberation Sans", "Noto Sans"])

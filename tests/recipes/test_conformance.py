@@ -148,7 +148,6 @@ def test_what_is_read_from_its_file_is_what_the_function_says(name: str) -> None
     assert read == described
     signature = inspect.signature(inspect.unwrap(read.make), eval_str=True)
     assert {k: p for k, p in signature.parameters.items() if k != "task"} == read.parameters
-    assert list(signature.parameters)[-1] == "task" or "task" not in signature.parameters
 
 
 @every

@@ -125,5 +125,5 @@ def test_restored_weights_are_those_that_were_evaluated(fit: Any, recipe: str) -
 
 @pytest.mark.parametrize("patience", [0, -1])
 def test_range(patience: int) -> None:
-    with pytest.raises(ValueError, match="patience must be at least 1, or None"):
+    with pytest.raises(ValueError, match="patience must be from 1 to 1000000, or None"):
         build(f"early_stopping(patience={patience})")

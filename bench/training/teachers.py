@@ -10,12 +10,14 @@ from lightning.pytorch import Callback
 from torch import nn
 
 from bench.training import checkpoints, files
+from bench.training.errors import LostRecordError
 from bench.training.execute import claimed, train
 from bench.training.lookup import identify
 from bench.training.messages import warn
 from bench.training.observer import Observer
 from bench.training.prepare import Prepared, prepare
 from bench.training.processes import first_process
+from bench.training.record import Record
 from bench.training.settings import RunConfig
 
 TEACHER_SEED = 2_000_000
@@ -36,10 +38,13 @@ def teacher_of(config: RunConfig) -> nn.Module:
 
 
 def _train(config: RunConfig, path: Path) -> nn.Module:
-    watcher = _Net()
-    trained = train(config, force=True, observer=watcher)
-    if trained.status != "ok":
-        raise RuntimeError(f"the teacher {trained.status}: {trained.error}")
+    watcher = _Trained()
+    try:
+        train(config, force=True, observer=watcher)
+    except LostRecordError as error:
+        warn(f"of the teacher: {error}")
+    if watcher.record.status != "ok":
+        raise RuntimeError(f"the teacher {watcher.record.status}: {watcher.record.error}")
     if first_process(config):
         try:
             files.write_with_digest(path, lambda file: torch.save(watcher.net.state_dict(), file))
@@ -48,11 +53,15 @@ def _train(config: RunConfig, path: Path) -> nn.Module:
     return watcher.net
 
 
-class _Net(Observer):
-    """Keeps hold of the network that a run trains."""
+class _Trained(Observer):
+    """Keeps hold of the network that a run trains, and of its record."""
 
     net: nn.Module
+    record: Record
 
     def starting(self, prepared: Prepared) -> list[Callback]:
         self.net = prepared.net
         return []
+
+    def measured(self, record: Record) -> None:
+        self.record = record

@@ -56,7 +56,7 @@ class WandbMirror(Logger):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Send an epoch's row."""
-        self.tracker.log(metrics, step=int(metrics["epoch"]))
+        self.tracker.log(metrics, step=int(metrics.get("epoch", step or 0)))
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: the settings went with the run's start."""

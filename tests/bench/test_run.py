@@ -18,6 +18,8 @@ from PIL import Image
 
 from bench.run import main
 from bench.terminal.listing import grid
+from bench.training import record
+from bench.training.record import write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -166,6 +168,12 @@ WRONG = [
     (["--epochs", "0"], "epochs must be from 1 to 1000000"),
     (["--epochs", "x"], "invalid int value: 'x'"),
     (["--seeds", "0"], "seeds must be from 1 to 1000"),
+    (["--seeds", "99999999"], "seeds must be from 1 to 1000"),
+    (["--seed", "2147483647", "--seeds", "2"], "seed must be from 0 to 2147483647, got 2147483648"),
+    (["--model", "mlp(width=1000000000)"], "mlp: width must be from 1 to 65536, got 1000000000"),
+    (["--resample", "99999999"], "resample must be from 0 to 1000000"),
+    (["--logger", "csv,tensorbord"], "did you mean 'tensorboard'"),
+    (["--train_size", "30", "--val_fraction", "0.007", "--batch_size", "30", "--devices", "15"], "use 10 at most"),
     (["--batch_size", "33", "--devices", "2"], "does not divide among 2 processes"),
     (["--dataset", "imagefolder", "--data_dir", "nowhere"], "nowhere"),
     (["--config", "nowhere.yaml"], "nowhere.yaml"),
@@ -201,6 +209,100 @@ def test_results_folder_that_cannot_be_written(run: Any, tmp_path: Path) -> None
     assert status == 2
     assert "cannot write to results_dir" in err
     assert err.count("\n") == 1
+
+
+FULL = """
+import resource, sys
+from bench import run
+def fill(screen, prepared, starting=run.Screen.starting):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as a full disk: files can be made, and nothing written
+    return starting(screen, prepared)
+run.Screen.starting = fill
+sys.exit(run.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["--checkpoint"], ["--logger", "csv"], ["--recipe", "self_distillation"]])
+def test_a_full_disk_costs_the_record_and_not_the_numbers(tmp_path: Path, flags: list[str]) -> None:
+    argv = ["--train_size", "100", "--epochs", "3", "--wandb", "disabled", "--results_dir", str(tmp_path), *flags]
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", FULL, *argv], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "seed 0: test accuracy " in done.stdout
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith(f"error: no place for the record: {tmp_path}: [Errno 27] File too large")
+    assert len(lines) == 1 + (2 if "--recipe" in flags else len(flags) > 0)
+
+
+def test_a_record_that_results_dir_refuses_is_kept_in_the_current_folder(
+    run: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    def refuse(record: Any, folder: Path) -> Path:
+        if folder == tmp_path / "results":
+            raise OSError(28, "No space left on device")
+        return write(record, folder)
+
+    monkeypatch.setattr(record, "write", refuse)
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run("--epochs", "1")
+    assert status == 0
+    assert "accuracy, %" in out
+    (path,) = (tmp_path / "records").iterdir()
+    assert err == (
+        f"warning: cannot write the record to {tmp_path / 'results'}: [Errno 28] No space left on device; "
+        f"it is kept as {path}: move it there\n"
+    )
+
+
+def test_nothing_that_a_terminal_obeys_is_printed(run: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "a\x1b[31mb"
+    status, out, err = run("--results_dir", str(folder), "--epochs", "1")
+    assert status == 0
+    status, again, err_again = run("--results_dir", str(folder), "--epochs", "1", "--recipe", "dropout")
+    status, found, err_found = run("--results_dir", str(folder), "--epochs", "1")
+    assert "found finished" in found
+    _, _, refused = run("--dataset", "imagefolder", "--data_dir", str(folder))
+    _, _, unread = run("--config", str(folder))
+    for text in (out, err, again, err_again, found, err_found, refused, unread):
+        assert "\x1b" not in text
+    assert "a[U+001B][31mb" in found
+    assert "U+001B" in refused
+
+
+LIGHT = """
+import contextlib, io, sys
+from bench.run import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    assert main(sys.argv[1:]) in (0, 2)
+heavy = ("torch", "lightning", "sklearn", "scipy", "yaml", "rich", "wandb")
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    ("argv", "imported"),
+    [
+        (["--help"], "[]"),
+        (["--epochs", "0"], "[]"),
+        (["--recipe", "dropout(p=2)"], "[]"),
+        (["--model", "mlp(depth=2)"], "[]"),
+        (["--list"], "['rich']"),
+    ],
+)
+def test_commands_import_what_they_need(argv: list[str], imported: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT, *argv], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == imported
+
+
+def test_a_run_that_is_found_needs_no_torch(run: Any, tmp_path: Path) -> None:
+    argv = ["--epochs", "1", "--train_size", "100", "--wandb", "disabled", "--accelerator", "cpu"]
+    for recipe in ("none", "dropout"):
+        run(*argv, "--recipe", recipe)
+    argv += ["--recipe", "dropout", "--results_dir", str(tmp_path / "results")]
+    done = subprocess.run([sys.executable, "-c", LIGHT, *argv], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['rich']"
 
 
 def make_folder(root: Path) -> None:

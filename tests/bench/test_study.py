@@ -193,14 +193,6 @@ def test_two_commands_at_once(undisturbed: dict[str, Any], tmp_path: Path) -> No
     assert not list((tmp_path / "records").glob("*.lock"))
 
 
-def test_a_network_that_cannot_be_built_is_a_failed_cell(tmp_path: Path, capsys: Any) -> None:
-    text = "recipes: [none]\nmodels: [mlp, mlp(width=3000000)]\nseeds: [0]\nepochs: 1\nwandb: disabled\n"
-    assert main([str(write(tmp_path, text)), "--workers", "1"]) == 1
-    out, err = capsys.readouterr()
-    assert "none on digits, mlp(width=3000000) will fail: RuntimeError" in err
-    assert "1 cells ok, 1 cells failed" in out
-
-
 def test_finished_study_trains_nothing(tmp_path: Path, capsys: Any) -> None:
     path = write(tmp_path, "recipes: [none]\nseeds: [0]\nepochs: 1\nwandb: disabled\n")
     assert main([str(path), "--workers", "1"]) == 0

@@ -40,9 +40,7 @@ def _theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_recipe_that_breaks_is_a_failed_cell(study: Any) -> None:
     """Its study goes on."""
     text = "recipes: [none, 'theirs:broken']\nmodels: [linear]\nseeds: [0]\nepochs: 1\n"
-        "recipes: [none, 'theirs:broken']\nmodels: [linear]\nseeds: [0]\nepochs: 1\nwandb: disabled\naccelerator: cpu\n"
-    )
-    status, out, err = study(text)
+    status, out, err = study(text + "wandb: disabled\naccelerator: cpu\n")
     assert status == 1
     assert "theirs:broken on digits, linear will fail: RuntimeError: it is broken\n" in err
     assert "1 cells ok, 1 cells failed" in out

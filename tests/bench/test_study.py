@@ -10,15 +10,12 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import RunConfig
-from bench.engines import cell, local, registry
 from bench.reporting import columns
 from bench.studies.ledger import Ledger
 from bench.study import main
@@ -194,30 +191,6 @@ def test_two_commands_at_once(undisturbed: dict[str, Any], tmp_path: Path) -> No
     assert [finish(process) for process in both] == [0, 0]
     assert contents(tmp_path) == undisturbed
     assert not list((tmp_path / "records").glob("*.lock"))
-
-
-def test_a_cell_is_trained_by_one_command_at_a_time(tmp_path: Path) -> None:
-    path, order = tmp_path / "records" / ".cell.lock", []
-
-    def other() -> None:
-        with cell.claimed(path):
-            order.append("other")
-
-    with cell.claimed(path):
-        thread = threading.Thread(target=other)
-        thread.start()
-        time.sleep(0.3)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "other"]
-
-
-def test_a_network_that_cannot_be_built_is_a_failed_cell(tmp_path: Path, capsys: Any) -> None:
-    text = "recipes: [none]\nmodels: [mlp, mlp(width=3000000)]\nseeds: [0]\nepochs: 1\nwandb: disabled\n"
-    assert main([str(write(tmp_path, text)), "--workers", "1"]) == 1
-    out, err = capsys.readouterr()
-    assert "none on digits, mlp(width=3000000) will fail: RuntimeError" in err
-    assert "1 cells ok, 1 cells failed" in out
 
 
 def test_finished_study_trains_nothing(tmp_path: Path, capsys: Any) -> None:
@@ -422,18 +395,6 @@ def test_wrong_slurm_settings_are_refused(tmp_path: Path, setting: str, words: s
     assert words in err.splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    ("visible", "count", "dealt"),
-    [(None, 0, [None] * 3), (None, 2, ["0", "1", "0"]), ("5,7", 2, ["5", "7", "5"]), ("3", 1, ["3"] * 3)],
-)
-def test_gpus_are_dealt_out_in_turn(monkeypatch: Any, visible: str | None, count: int, dealt: list[str | None]) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
-    assert [local._gpu(number) for number in range(3)] == dealt
-
-
 def test_a_ray_cluster_that_is_not_there(monkeypatch: Any, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     with socket.socket() as bound:  # bound, and not listening
@@ -444,20 +405,3 @@ def test_a_ray_cluster_that_is_not_there(monkeypatch: Any, tmp_path: Path) -> No
     assert process.returncode == 2
     assert "error: engine ray: no cluster at 127.0.0.1" in err
     assert "Traceback" not in err
-
-
-def test_engine_that_is_not_installed(monkeypatch: Any, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "bench.engines.ray", raising=False)
-    with pytest.raises(Exception, match=r"engine ray needs ray: pip install 'regularization-bench\[ray\]'"):
-        registry.make("ray", 1, 1, tmp_path)
-
-
-def test_trials_come_first_and_then_seed_by_seed() -> None:
-    """What a machine does beside it then hits all recipes of a seed alike, and their times stay comparable."""
-    engine = local.Local(0, 1)
-    finals = [RunConfig(recipe=r, seed=seed) for r in ("none", "dropout") for seed in (0, 1)]
-    trial, resample = RunConfig(recipe="l1", seed=10**6, trial=True), RunConfig(recipe="l2", resample=7)
-    engine.submit(finals)
-    engine.submit([trial, resample])
-    assert engine.queue == [trial, resample, finals[0], finals[2], finals[1], finals[3]]

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from bench.engines import cell
 from bench.studies import ledger
-from bench.studies.ledger import Ledger, count
+from bench.studies.ledger import Ledger
 from bench.studies.study_file import load_study
 from bench.study import main
 from bench.training.files import claimed
@@ -298,20 +297,6 @@ def test_a_lock_that_is_held_for_more_than_a_day_is_kept(tmp_path: Path) -> None
     assert not lock.exists()
 
 
-def test_a_lock_that_is_a_link_empties_nothing(tmp_path: Path) -> None:
-    """Neither what it points to nor the link's own folder."""
-    precious = tmp_path / "precious.txt"
-    precious.write_text("precious")
-    lock = tmp_path / ".lock"
-    lock.symlink_to(precious)
-    with claimed(lock) as held:
-        assert held
-    assert precious.read_text() == "precious"
-    lock.write_text("somebody's")  # no link: locked as it is
-    with claimed(lock):
-        assert lock.read_text() == "somebody's"
-
-
 @pytest.mark.parametrize(
     ("text", "flags", "words"),
     [
@@ -394,40 +379,6 @@ def test_the_estimate_knows_how_long_each_recipe_takes(study: Any, tmp_path: Pat
         path.write_text(json.dumps(timed))
     assert "about 0:00:40 with 1 workers" in study(text.replace("[0]", "[0, 1]"), "--dry_run")[1]
     assert "about 0:00:30 with 1 workers" in study(text.replace("[0]", "[0, 1]"), "--dry_run", "--only", "l1")[1]
-
-
-class Job:
-    """A Slurm job that ended badly."""
-
-    def result(self) -> Any:
-        raise RuntimeError("the node died")
-
-
-def test_a_lost_slurm_job_charges_only_the_cell_that_it_was_at(monkeypatch: Any, tmp_path: Path) -> None:
-    engine_slurm = pytest.importorskip("bench.engines.slurm")
-    (tmp_path / "study.yaml").write_text(SMALL.replace("[0]", "[0, 1, 2, 3]"))
-    plan = load_study(tmp_path / "study.yaml")
-    done, suspect, *rest = [plan.config(plan.conditions()[0], "none", seed) for seed in range(4)]
-    monkeypatch.setattr(engine_slurm, "finished", lambda c: cell.Outcome(c, "ok", "id") if c == done else None)
-    engine = object.__new__(engine_slurm.Slurm)
-    engine.waiting, engine.lost = [], {}
-    for tries in range(1, cell.LOST_TRIES + 1):
-        job = Job()
-        engine.jobs = {job: [done, suspect, *rest]}
-        outcomes = engine._collect(job)
-        assert engine.lost == {suspect: tries}
-        assert set(engine.waiting) == {*rest} | ({suspect} if tries < cell.LOST_TRIES else set())
-        engine.waiting = []
-    assert [(o.config, o.status) for o in outcomes] == [(done, "ok"), (suspect, "failed")]
-
-
-def test_cells_for_other_machines_carry_whole_paths(monkeypatch: Any, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "study.yaml").write_text(SMALL)
-    plan = load_study(Path("study.yaml"))
-    config = cell.with_whole_paths(plan.config(plan.conditions()[0], "none", 0))
-    assert (config.results_dir, config.data_dir) == (str(tmp_path), str(tmp_path / "data"))
-    assert len(count(plan, plan.conditions(), Ledger(tmp_path)).named) == 1
 
 
 def test_a_login_node_need_not_have_the_gpus(tmp_path: Path, monkeypatch: Any) -> None:

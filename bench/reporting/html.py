@@ -15,11 +15,11 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
+from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound, Undefined
 from markupsafe import Markup
 
 from bench.reporting import columns, labels, numbers, protocol, reproduce, sentences
-from bench.reporting.columns import Cell, Column
+from bench.reporting.column import Cell, Column
 from bench.reporting.figures import forest, svg
 from bench.reporting.figures.figure import Figure, family_style, key_of
 from bench.reporting.figures.svg import Axis
@@ -47,7 +47,7 @@ def page(report: Report, figures: Sequence[Figure]) -> str:
     style = COLORS_CSS + svg.MARKS_CSS + (TEMPLATES / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             policy=ours(f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"),
@@ -87,13 +87,15 @@ def visible(text: Any, limit: int = USUAL_LIMIT) -> Markup:
     """Text, or a number, that HTML shows as it stands; what hides in it is named, what is beyond the limit is cut."""
     if isinstance(text, Markup):
         return text
+    if isinstance(text, Undefined):
+        str(text)  # raises an error with its name
     if not isinstance(text, (str, int, float)):
         raise TypeError(f"a template shows {text!r}")
     return ours(escape(labels.visible(str(text), limit)))
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     environment = Environment(loader=Loader(), autoescape=True, undefined=StrictUndefined, finalize=visible)
     environment.filters |= {"visible": visible, "breakable": _breakable, "svg": ours}
     environment.globals |= {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from bench.reporting.markdown import code, markdown
 from bench.reporting.numbers import number, span
 from bench.reporting.statistics import Interval
 from bench.training.errors import ConfigError
-from bench.training.files import write_atomically
+from bench.training.files import read_regular, write_atomically
 
 INDEX_MARK = "<!-- made by bench/report.py -->"
 MOST_WINNERS = 8
@@ -24,8 +25,8 @@ MOST_WINNERS = 8
 def has_index(results: Path) -> bool:
     """Whether an index was made in this folder, which is then to be kept up to date."""
     try:
-        return (results / "README.md").read_bytes().startswith(INDEX_MARK.encode())
-    except OSError:
+        return read_regular(results / "README.md").startswith(INDEX_MARK.encode())
+    except (OSError, ValueError):
         return False
 
 
@@ -36,7 +37,7 @@ def write_index(results: Path) -> None:
         ConfigError: there is another README.md, which somebody wrote.
     """
     path = results / "README.md"
-    if path.exists() and not has_index(results):
+    if os.path.lexists(path) and not has_index(results):
         raise ConfigError(f"{str(path)!r} was not made by report.py, and stays; give it another name to get an index")
     studies = [file.parent for file in sorted(results.glob("*/study.yaml"))]
     rows = [_row(folder) for folder in studies if (folder / "summary.csv").exists()]
@@ -59,7 +60,7 @@ def _row(folder: Path) -> list[str]:
 
 
 def _read(summary: Path) -> list[dict[str, str]]:
-    table = csv.DictReader(io.StringIO(summary.read_text(encoding="utf-8"), newline=""))
+    table = csv.DictReader(io.StringIO(read_regular(summary).decode(), newline=""))
     if "mark" not in (table.fieldnames or ()):
         raise ValueError("no summary of a report")
     return list(table)

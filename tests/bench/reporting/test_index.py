@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,13 @@ def test_an_unreadable_summary_of_another_study_is_named(tmp_path: Path, report:
     assert other.startswith("| [other](other/report.md) | ")
     assert "not readable" in other
     assert "not readable" not in this
+
+
+@pytest.mark.parametrize("name", ["README.md", "other/summary.csv"])
+def test_no_pipe_is_waited_for(tmp_path: Path, report: Report, name: str) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "study.yaml").write_text(PLAN)
+    os.mkfifo(tmp_path / name)
+    assert report(synthetic.write(tmp_path / "this", plain(BOTH), study=PLAN))[0] == 0
+    assert report(tmp_path / "this", "--index")[0] == (2 if name == "README.md" else 0)
+    assert name == "README.md" or "not readable" in lines_of(tmp_path)[0]

@@ -279,25 +279,25 @@ def deadly() -> Recipe:
 
 
 def test_failures_are_recorded_and_the_rest_goes_on(tmp_path: Path, monkeypatch: Any, capfd: Any) -> None:
-    (tmp_path / "theirs.py").write_text(BROKEN)
+    (tmp_path / "breaking.py").write_text(BROKEN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("BROKEN", "1")
-    text = "recipes: ['theirs:sometimes', 'theirs:deadly', none]\nseeds: [0]\nepochs: 1\nwandb: disabled\n"
+    text = "recipes: ['breaking:sometimes', 'breaking:deadly', none]\nseeds: [0]\nepochs: 1\nwandb: disabled\n"
     path = write(tmp_path / "study", text)
     assert main([str(path), "--workers", "2"]) == 1
     assert "2 cells did not end well" in capfd.readouterr().err
     records = {r.recipe: r for r in read(tmp_path / "study")}
     assert records["none"].status == "ok"
-    assert records["theirs:sometimes"].error == "RuntimeError: broken today"
-    assert records["theirs:deadly"].status == "failed"
-    assert "died 3 times" in records["theirs:deadly"].error
+    assert records["breaking:sometimes"].error == "RuntimeError: broken today"
+    assert records["breaking:deadly"].status == "failed"
+    assert "died 3 times" in records["breaking:deadly"].error
     monkeypatch.delenv("BROKEN")
     assert main([str(path), "--workers", "1"]) == 1  # without being asked, failures stay
     assert main([str(path), "--workers", "2", "--retry_failed"]) == 1
     records = {r.recipe: r for r in read(tmp_path / "study")}
-    assert records["theirs:sometimes"].status == "ok"
-    assert records["theirs:deadly"].status == "failed"
+    assert records["breaking:sometimes"].status == "ok"
+    assert records["breaking:deadly"].status == "failed"
 
 
 def read(folder: Path) -> list[Any]:

@@ -155,6 +155,7 @@ def test_state_is_the_inner_optimizers() -> None:
 def test_gradient_scaling_is_refused(monkeypatch: Any) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (10**10, 10**10))
     with pytest.raises(ConfigError, match="several passes a step, which precision 16-mixed cannot scale"):
         prepare(RunConfig(recipe="sam", precision="16-mixed"))
     prepare(RunConfig(recipe="dropout", precision="16-mixed"))
